@@ -1,0 +1,30 @@
+# What every target of this project is compiled with.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 99)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+find_program(REATTN_CCACHE ccache)
+if(REATTN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_C_COMPILER_LAUNCHER "${REATTN_CCACHE}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${REATTN_CCACHE}")
+endif()
+
+add_library(reattn_flags INTERFACE)
+target_compile_options(reattn_flags INTERFACE
+  -Wall -Wextra -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+  -Wno-missing-field-initializers
+  $<$<BOOL:${REATTN_WERROR}>:-Werror>)
+if(REATTN_SANITIZE)
+  target_compile_options(reattn_flags INTERFACE
+    -fsanitize=${REATTN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(reattn_flags INTERFACE -fsanitize=${REATTN_SANITIZE})
+endif()

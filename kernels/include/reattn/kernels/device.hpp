@@ -1,0 +1,73 @@
+// The seam between the engine and the machines it runs on: a device has memory and offers operations.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "reattn/kernels/attend.hpp"
+#include "reattn/kernels/error.hpp"
+#include "reattn/kernels/kv_append.hpp"
+#include "reattn/kernels/linear.hpp"
+#include "reattn/kernels/sample.hpp"
+#include "reattn/kernels/select.hpp"
+#include "reattn/kernels/types.hpp"
+
+namespace reattn::kernels {
+
+struct DeviceInfo {
+  std::string kind;          // "cpu", "cuda"
+  std::string name;          // as the machine calls itself, e.g. the processor's brand string
+  std::string instructions;  // what the kernels were dispatched to, e.g. "AVX2"
+  int64_t memory_total = 0;  // bytes
+  int64_t memory_free = 0;   // bytes; what could be allocated now
+  int32_t n_threads = 0;     // of the pool, the caller included; 0 where it means nothing
+};
+
+// Operations on one stream run in the order they are given. An operation throws Error(kCancelled) soon after
+// *cancel became true (polled at every tile); what it was to write is then undefined.
+struct Stream {
+  const std::atomic<bool>* cancel = nullptr;  // may be null
+};
+
+// Any number of threads may use one device at once, each with its own Stream. All pointers in the arguments are
+// device memory unless the argument says otherwise; operations report nothing to the host but through download().
+// What touches a cache takes a list of sequences, one entry each, so that sessions can be stepped together.
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual DeviceInfo info() const = 0;
+  // Tokens that are carried through one layer together (a super-chunk); 0: one chunk at a time.
+  virtual int64_t super_chunk() const { return 0; }
+
+  // 64-byte aligned, uninitialised. Throws Error(kOomHost or kOomDevice).
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void release(void* memory, size_t bytes) noexcept = 0;
+  virtual void upload(Stream& s, void* to_device, const void* from_host, size_t bytes) = 0;
+  virtual void download(Stream& s, void* to_host, const void* from_device, size_t bytes) = 0;
+  virtual void copy(Stream& s, void* to, const void* from, size_t bytes) = 0;  // device to device
+
+  virtual void embed(Stream& s, const EmbedArgs& a) = 0;
+  virtual void rms_norm(Stream& s, const RmsNormArgs& a) = 0;
+  virtual void matmul(Stream& s, const MatmulArgs& a) = 0;
+  virtual void swiglu(Stream& s, const SwigluArgs& a) = 0;
+  virtual void kv_append(Stream& s, std::span<const KvAppendArgs> sequences) = 0;
+  virtual void score(Stream& s, std::span<const ScoreArgs> sequences) = 0;
+  virtual void vote(Stream& s, std::span<const VoteArgs> sequences) = 0;
+  virtual void expand(Stream& s, std::span<const ExpandArgs> sequences) = 0;
+  virtual void attend(Stream& s, std::span<const AttendArgs> sequences) = 0;
+  virtual void sample(Stream& s, const SampleArgs& a) = 0;
+  virtual void logprob(Stream& s, const LogprobArgs& a) = 0;
+};
+
+// The fast CPU device. n_threads 0: as many as the process may use.
+std::shared_ptr<Device> make_cpu_device(int32_t n_threads);
+
+// Plain loops, one thread, no intrinsics: the specification of every operation, and the oracle of every faster one.
+std::shared_ptr<Device> make_reference_device();
+
+}  // namespace reattn::kernels

@@ -1,0 +1,48 @@
+// Element types of weights and caches, and the sizes that follow from them.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace reattn::kernels {
+
+// Block types are GGUF's (ggml docs/gguf.md and ggml-common.h layouts).
+enum class DType : int32_t { kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ4_1 };
+
+struct DTypeInfo {
+  std::string_view name;
+  int32_t block_elements;  // elements of one block; 1 for plain types
+  int32_t block_bytes;
+};
+
+constexpr DTypeInfo dtype_info(DType t) {
+  switch (t) {
+    case DType::kF32: return {"F32", 1, 4};
+    case DType::kF16: return {"F16", 1, 2};
+    case DType::kBF16: return {"BF16", 1, 2};
+    case DType::kQ8_0: return {"Q8_0", 32, 34};   // half d; int8 q[32]:              x = d * q
+    case DType::kQ4_0: return {"Q4_0", 32, 18};   // half d; nibbles q[16]:           x = d * (q - 8)
+    case DType::kQ4_1: return {"Q4_1", 32, 20};   // half d, m; nibbles q[16]:        x = d * q + m
+  }
+  return {"?", 1, 1};
+}
+// In the 4-bit blocks byte i holds element i in its low nibble and element i + 16 in its high one.
+
+// Bytes of one row of n elements; n is a multiple of the block.
+constexpr int64_t row_bytes(DType t, int64_t n) {
+  return n / dtype_info(t).block_elements * dtype_info(t).block_bytes;
+}
+
+// A weight matrix in device memory, rows contiguous: [n_rows, n_cols].
+struct Matrix {
+  const void* data = nullptr;
+  DType dtype = DType::kF32;
+  int64_t n_rows = 0;  // outputs
+  int64_t n_cols = 0;  // inputs
+};
+
+constexpr int64_t kPageTokens = 512;   // tokens of one cache page
+constexpr int32_t kMaxTopK = 16;
+constexpr int64_t kBlock1 = 128;       // positions of one block in selection `block1`
+
+}  // namespace reattn::kernels
