@@ -1,0 +1,82 @@
+// A loaded model: what any number of sessions share, and what never changes once it is open.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/model/config.hpp"
+#include "core/select/settings.hpp"
+#include "core/text/tokenizer.hpp"
+#include "reattn/kernels/device.hpp"
+
+namespace reattn::model {
+class Weights;
+}
+
+namespace reattn::engine {
+
+// Shared with the thread that loads: how far it is, and whether it should stop.
+struct LoadProgress {
+  std::atomic<uint64_t> bytes_done{0};
+  std::atomic<uint64_t> bytes_total{0};
+  std::atomic<bool> cancel{false};
+};
+
+// What identifies a model's content: snapshots are only ever read by the model that wrote them.
+struct Fingerprint {
+  uint64_t model = 0;      // header and every tensor's bytes
+  uint64_t tokenizer = 0;  // vocabulary, merges, special tokens, chat template
+  bool operator==(const Fingerprint&) const = default;
+};
+
+// What opening and reading would take, in bytes; computed from the header alone.
+struct MemoryPlan {
+  uint64_t weights_bytes = 0;  // weights as held
+  uint64_t kv_bytes = 0;       // cache pages for n_tokens
+  uint64_t working_bytes = 0;  // activations and scratch of one session's largest step (an upper bound)
+  uint64_t total_bytes = 0;
+};
+
+// The header of a model file without its weights: hyper-parameters, tokenizer settings, plan.
+struct ModelHeader {
+  model::Config config;
+  std::vector<std::pair<std::string, std::string>> metadata;  // key, value as short text; file order
+  select::Settings default_settings;
+  uint64_t weights_bytes = 0;
+};
+ModelHeader read_header(const std::string& path);
+MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int64_t n_tokens);
+
+class Model {
+ public:
+  // Reads and checks the whole file; blocking. progress may be null. Throws Error: kIo, kFormat, kUnsupported,
+  // kOomHost, kOomDevice, kCancelled.
+  static std::shared_ptr<const Model> open(const std::string& path,
+                                           std::shared_ptr<kernels::Device> device,
+                                           LoadProgress* progress);
+  ~Model();
+
+  const std::string& path() const { return path_; }
+  const ModelHeader& header() const { return header_; }
+  const model::Config& config() const { return header_.config; }
+  const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+  const model::Weights& weights() const { return *weights_; }
+  const std::shared_ptr<kernels::Device>& device() const { return device_; }
+  const Fingerprint& fingerprint() const { return fingerprint_; }
+
+ private:
+  Model() = default;
+
+  std::string path_;
+  ModelHeader header_;
+  std::shared_ptr<kernels::Device> device_;
+  std::unique_ptr<text::Tokenizer> tokenizer_;
+  std::unique_ptr<model::Weights> weights_;
+  Fingerprint fingerprint_;
+};
+
+}  // namespace reattn::engine

@@ -1,0 +1,36 @@
+// A decoder described by data: what distinguishes one model family from another.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/io/gguf.hpp"
+#include "reattn/kernels/attend.hpp"
+
+namespace reattn::model {
+
+struct Config {
+  std::string architecture;        // general.architecture
+  std::string name;                // general.name, may be empty
+  int64_t n_layers = 0;
+  int64_t n_embd = 0;
+  int64_t n_heads = 0;
+  int64_t n_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t n_ff = 0;
+  int64_t n_vocab = 0;
+  int64_t n_window = 0;            // trained context length
+  float norm_eps = 0;
+  double rope_freq_base = 0;
+  kernels::RopeLayout rope_layout = kernels::RopeLayout::kInterleaved;
+  bool qkv_bias = false;
+  bool tied_embeddings = false;    // the output matrix is the embedding table
+  float softmax_scale = 0;         // 1/sqrt(head_dim)
+};
+
+// Reads and checks the hyper-parameters. Throws Error(kUnsupported) for an unknown architecture and
+// Error(kFormat) naming the key that is missing, contradictory or out of its bounds.
+Config config_from_gguf(const io::Gguf& file);
+
+}  // namespace reattn::model
