@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/cache/snapshot.hpp"
 #include "core/model/config.hpp"
 #include "core/select/settings.hpp"
 #include "core/text/tokenizer.hpp"
@@ -24,13 +25,6 @@ struct LoadProgress {
   std::atomic<uint64_t> bytes_done{0};
   std::atomic<uint64_t> bytes_total{0};
   std::atomic<bool> cancel{false};
-};
-
-// What identifies a model's content: snapshots are only ever read by the model that wrote them.
-struct Fingerprint {
-  uint64_t model = 0;      // header and every tensor's bytes
-  uint64_t tokenizer = 0;  // vocabulary, merges, special tokens, chat template
-  bool operator==(const Fingerprint&) const = default;
 };
 
 // What opening and reading would take, in bytes; computed from the header alone.
@@ -66,7 +60,7 @@ class Model {
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   const model::Weights& weights() const { return *weights_; }
   const std::shared_ptr<kernels::Device>& device() const { return device_; }
-  const Fingerprint& fingerprint() const { return fingerprint_; }
+  const cache::Identity& identity() const { return identity_; }
 
  private:
   Model() = default;
@@ -76,7 +70,7 @@ class Model {
   std::shared_ptr<kernels::Device> device_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
   std::unique_ptr<model::Weights> weights_;
-  Fingerprint fingerprint_;
+  cache::Identity identity_;
 };
 
 }  // namespace reattn::engine
