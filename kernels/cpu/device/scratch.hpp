@@ -1,4 +1,5 @@
-// Working memory of the kernels: blocks that are kept and lent again, so that no step pays for fresh pages.
+// Working memory of the kernels: blocks that are kept and lent again, so that no step pays for
+// fresh pages.
 #pragma once
 
 #include <cstddef>
@@ -7,11 +8,13 @@
 
 namespace reattn::kernels::cpu {
 
+// Any thread may take and give back leases. Holds as many blocks as were ever lent at once. The
+// pool outlives its leases.
 class ScratchPool {
  public:
   class Lease {  // 64-byte aligned, uninitialised; goes back to the pool at the end of its life
    public:
-    Lease(ScratchPool& pool, size_t bytes);
+    Lease(ScratchPool& pool, size_t bytes);  // throws Error(kOomHost)
     ~Lease();
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -23,9 +26,12 @@ class ScratchPool {
    private:
     ScratchPool& pool_;
     void* memory_;
-    size_t bytes_;
+    size_t bytes_;  // of the block, not of the request
   };
+  ScratchPool() = default;
   ~ScratchPool();
+  ScratchPool(const ScratchPool&) = delete;
+  ScratchPool& operator=(const ScratchPool&) = delete;
 
  private:
   struct Block {
@@ -34,6 +40,7 @@ class ScratchPool {
   };
   std::mutex mutex_;
   std::vector<Block> free_;
+  size_t n_blocks_ = 0;  // free or lent; free_ always has room for them
 };
 
 }  // namespace reattn::kernels::cpu
