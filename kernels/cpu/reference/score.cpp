@@ -1,0 +1,62 @@
+// Reference scoring: one f32 dot product after the other, best picks kept in a sorted list.
+#include <limits>
+#include <vector>
+
+#include "kernels/cpu/reference/check.hpp"
+#include "kernels/cpu/reference/half.hpp"
+#include "kernels/cpu/reference/reference.hpp"
+
+namespace reattn::kernels::reference {
+namespace {
+
+struct Pick {
+  float score;
+  int32_t position;
+};
+
+// Keeps `best` sorted, best first, at no more than top_k; what equals a held score comes after it.
+// NaN and −inf are greater than nothing, so they are never picked.
+void offer(std::vector<Pick>& best, int32_t top_k, Pick pick) {
+  if (!(pick.score > -std::numeric_limits<float>::infinity())) return;
+  auto at = best.end();
+  while (at != best.begin() && pick.score > (at - 1)->score) --at;
+  best.insert(at, pick);
+  if (static_cast<int32_t>(best.size()) > top_k) best.pop_back();
+}
+
+float dot(const float* q, const KvPages& pages, int32_t kv_head, int64_t t) {
+  float sum = 0;
+  for (int32_t i = 0; i < pages.head_dim; ++i) {
+    sum += q[i] * page_element(pages, pages.k, kv_head, t, i);
+  }
+  return sum;
+}
+
+}  // namespace
+
+void score(const ScoreArgs& a) {
+  check(a);
+  const int32_t group = a.n_heads / a.pages.n_kv_heads;
+  const int64_t block = a.block1 ? kBlock1 : 1;
+  std::vector<Pick> best, winner;
+  for (int64_t v = 0; v < n_voters(a.n_queries, a.vote_stride); ++v) {
+    const int64_t query = a.n_queries - 1 - v * a.vote_stride;
+    for (int32_t head = 0; head < a.n_heads; ++head) {
+      const float* q = a.q + (query * a.n_heads + head) * a.pages.head_dim;
+      best.clear();
+      for (int64_t begin = a.middle_begin; begin < a.middle_end; begin += block) {
+        winner.clear();
+        for (int64_t t = begin; t < begin + block && t < a.middle_end; ++t) {
+          offer(winner, 1, {dot(q, a.pages, head / group, t), static_cast<int32_t>(t)});
+        }
+        for (const Pick& pick : winner) offer(best, a.top_k, pick);
+      }
+      int32_t* picks = a.picks + (v * a.n_heads + head) * a.top_k;
+      for (size_t i = 0; i < static_cast<size_t>(a.top_k); ++i) {
+        picks[i] = i < best.size() ? best[i].position : -1;
+      }
+    }
+  }
+}
+
+}  // namespace reattn::kernels::reference
