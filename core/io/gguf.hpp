@@ -83,7 +83,7 @@ struct TensorInfo {
   uint64_t n_bytes = 0;  // within the file, checked
 
   int64_t n_elements() const;
-  // "[576, 192]"
+  // "[576, 192]", contiguous dimension first
   std::string shape_text() const;
 };
 
