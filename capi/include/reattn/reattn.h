@@ -502,10 +502,10 @@ enum {
 };
 
 enum {
-  REATTN_DONE_READ = 1,    /* everything is read, and nothing was to be generated */
-  REATTN_DONE_STOPPED = 2, /* the model ended its answer */
-  REATTN_DONE_STOP = 3,    /* a stop text appeared */
-  REATTN_DONE_LENGTH = 4,  /* max_tokens were generated */
+  REATTN_DONE_READ = 1,   /* everything is read, and nothing was to be generated */
+  REATTN_DONE_END = 2,    /* the model ended its answer */
+  REATTN_DONE_STOP = 3,   /* a stop text appeared */
+  REATTN_DONE_LENGTH = 4, /* max_tokens were generated */
   REATTN_DONE_FULL = 5, /* the session's capacity or, with SELECTION_FULL, the window is reached */
   REATTN_DONE_CANCELLED = 6 /* by reattn_request_cancel */
 };
