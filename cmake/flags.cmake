@@ -23,8 +23,12 @@ target_compile_options(reattn_flags INTERFACE
   -Wall -Wextra -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
   -Wno-missing-field-initializers
   $<$<BOOL:${REATTN_WERROR}>:-Werror>)
+# For every target: instrumented and plain C++ do not mix in one program.
 if(REATTN_SANITIZE)
-  target_compile_options(reattn_flags INTERFACE
+  add_compile_options(
     -fsanitize=${REATTN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
-  target_link_options(reattn_flags INTERFACE -fsanitize=${REATTN_SANITIZE})
+  add_link_options(-fsanitize=${REATTN_SANITIZE})
+endif()
+if(REATTN_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # coverage; the targets link -fsanitize=fuzzer
 endif()
