@@ -19,7 +19,8 @@ struct ChatPiece {
 // `messages_json` in all of these is a JSON array of objects with string members "role" and
 // "content"; other members are handed to the template as they are.
 // Throw kArg for bad messages (naming index and member), kUnsupported where the tokenizer has no
-// template, kFormat where the template itself fails, runs too long or writes too much.
+// template, kFormat where the template itself fails, runs too long or writes too much. A template
+// that refuses the messages (raise_exception) is kArg with its own words.
 
 // The rendered conversation; the concatenation of its pieces is what the template printed.
 // Throws kUnsupported where the template changes contents so that they cannot be told apart.

@@ -35,7 +35,9 @@ class Tokenizer {
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
 
-  // Ids of `utf8`, at most 1 GiB; no BOS or EOS is added. With parse_special, the text of a control
+  // Ids of `utf8`, at most 1 GiB; no BOS or EOS is added. A byte that the vocabulary has no token
+  // for gives none, as in Hugging Face tokenizers. A word (say, a run of one letter) has at most
+  // 16 MiB. With parse_special, the text of a control
   // or user-defined token becomes that token; without, it is text like any other.
   // Throws kArg naming the byte offset where the text is not UTF-8.
   std::vector<int32_t> encode(std::string_view utf8, bool parse_special) const;
@@ -72,6 +74,9 @@ class Tokenizer {
 
   // Jinja source of the chat template; empty: the model has none.
   const std::string& chat_template() const { return chat_template_; }
+
+  // For the chat templates of this folder.
+  const reattn_text_tokenizer* shim() const { return shim_.get(); }
 
   // Of everything that decides what text and ids mean: equal hashes, equal behaviour.
   uint64_t hash() const { return hash_; }

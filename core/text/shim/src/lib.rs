@@ -1,0 +1,245 @@
+//! C functions over the tokenizer and the chat templates; `shim.h` says what they do.
+
+mod chat;
+mod error;
+mod json;
+mod split;
+mod template;
+mod tokenizer;
+
+use error::{fail, guard, Code, Failure, Outcome};
+use std::ffi::c_void;
+use std::ops::Range;
+use std::slice;
+use tokenizer::Tokenizer;
+
+const MAX_TOKENS: u64 = 2_000_000;
+const MAX_MERGES: u64 = 4_000_000;
+const MAX_TOKEN_BYTES: usize = 64 << 10;
+const MAX_TABLE_BYTES: u64 = 256 << 20;
+
+#[repr(C)]
+pub struct ErrorText {
+    message: [u8; 2048],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Bytes {
+    data: *const u8,
+    size: u64,
+}
+
+#[repr(C)]
+pub struct Spec {
+    pre: Bytes,
+    tokens: Bytes,
+    token_offsets: *const u64,
+    is_special: *const u8,
+    n_tokens: u64,
+    merges: Bytes,
+    merge_offsets: *const u64,
+    n_merges: u64,
+}
+
+type EmitIds = unsafe extern "C" fn(*mut c_void, *const u32, u64) -> i32;
+type EmitPiece = unsafe extern "C" fn(*mut c_void, *const u8, u64, i32) -> i32;
+
+/// The `n` elements at `data`. An empty slice needs no pointer.
+///
+/// # Safety
+/// `data` points to `n` initialised elements that live for `'a`, unless `n` is 0.
+unsafe fn elements<'a, T>(data: *const T, n: u64) -> &'a [T] {
+    if n == 0 || data.is_null() {
+        return &[];
+    }
+    unsafe { slice::from_raw_parts(data, n as usize) }
+}
+
+impl Bytes {
+    unsafe fn slice<'a>(self) -> &'a [u8] {
+        unsafe { elements(self.data, self.size) }
+    }
+
+    unsafe fn text<'a>(self, what: &str) -> Outcome<&'a str> {
+        std::str::from_utf8(unsafe { self.slice() }).or_else(|e| {
+            let at = e.valid_up_to();
+            fail(Code::Arg, format!("{what} is not UTF-8 at byte {at}"))
+        })
+    }
+}
+
+/// Cuts a table of joined strings apart.
+fn strings<'a>(key: &str, joined: &'a [u8], offsets: &[u64]) -> Outcome<Vec<&'a str>> {
+    let cut = |(i, ends): (usize, &[u64])| {
+        let part = joined.get(ends[0] as usize..ends[1] as usize).unwrap_or_default();
+        if part.len() > MAX_TOKEN_BYTES {
+            return fail(
+                Code::Format,
+                format!("{key}[{i}] has {} bytes; at most {MAX_TOKEN_BYTES}", part.len()),
+            );
+        }
+        std::str::from_utf8(part).or_else(|e| {
+            fail(Code::Format, format!("{key}[{i}] is not UTF-8 at byte {}", e.valid_up_to()))
+        })
+    };
+    offsets.windows(2).enumerate().map(cut).collect()
+}
+
+fn check_table(key: &str, n: u64, max: u64, bytes: u64) -> Outcome<()> {
+    if n > max {
+        return fail(Code::Unsupported, format!("{key} has {n} entries; at most {max}"));
+    }
+    if bytes > MAX_TABLE_BYTES {
+        return fail(
+            Code::Unsupported,
+            format!("{key} takes {bytes} bytes; at most {MAX_TABLE_BYTES}"),
+        );
+    }
+    Ok(())
+}
+
+/// Runs `f` and writes what went wrong to `error`.
+///
+/// # Safety
+/// `error` is null or points to an ErrorText.
+unsafe fn report(error: *mut ErrorText, f: impl FnOnce() -> Outcome<()>) -> i32 {
+    let Err(Failure { code, message }) = guard(f) else { return 0 };
+    if let Some(error) = unsafe { error.as_mut() } {
+        let mut n = message.len().min(error.message.len() - 1);
+        while !message.is_char_boundary(n) {
+            n -= 1;
+        }
+        error.message[..n].copy_from_slice(&message.as_bytes()[..n]);
+        error.message[n] = 0;
+    }
+    code as i32
+}
+
+fn emitted(status: i32) -> Outcome<()> {
+    if status != 0 {
+        return fail(Code::OomHost, "no memory for the result");
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As `shim.h` says: pointers are valid and sizes true.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_tokenizer_create(
+    spec: *const Spec,
+    out: *mut *mut Tokenizer,
+    error: *mut ErrorText,
+) -> i32 {
+    let create = || {
+        let spec = unsafe { &*spec };
+        let (tokens_key, merges_key) = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges");
+        check_table(tokens_key, spec.n_tokens, MAX_TOKENS, spec.tokens.size)?;
+        check_table(merges_key, spec.n_merges, MAX_MERGES, spec.merges.size)?;
+        let token_ends = unsafe { elements(spec.token_offsets, spec.n_tokens + 1) };
+        let merge_ends = unsafe { elements(spec.merge_offsets, spec.n_merges + 1) };
+        let tokens = strings(tokens_key, unsafe { spec.tokens.slice() }, token_ends)?;
+        let merges = strings(merges_key, unsafe { spec.merges.slice() }, merge_ends)?;
+        let is_special: Vec<bool> =
+            unsafe { elements(spec.is_special, spec.n_tokens) }.iter().map(|&s| s != 0).collect();
+        let pre = unsafe { spec.pre.text("tokenizer.ggml.pre") }?;
+        let made = Tokenizer::new(pre, &tokens, &is_special, &merges)?;
+        unsafe { *out = Box::into_raw(Box::new(made)) };
+        Ok(())
+    };
+    unsafe { report(error, create) }
+}
+
+/// # Safety
+/// `tokenizer` is null or came from reattn_text_tokenizer_create and is not in use.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_tokenizer_free(tokenizer: *mut Tokenizer) {
+    if !tokenizer.is_null() {
+        let _ = guard(|| {
+            drop(unsafe { Box::from_raw(tokenizer) });
+            Ok(())
+        });
+    }
+}
+
+/// # Safety
+/// As `shim.h` says: pointers are valid and sizes true.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_encode(
+    tokenizer: *const Tokenizer,
+    text: Bytes,
+    parse_special: i32,
+    protected_ranges: *const u64,
+    n_ranges: u64,
+    emit: EmitIds,
+    user: *mut c_void,
+    error: *mut ErrorText,
+) -> i32 {
+    let encode =
+        || {
+            let text = unsafe { text.text("the text") }?;
+            let bounds = unsafe { elements(protected_ranges, 2 * n_ranges) };
+            let mut ranges: Vec<Range<usize>> = Vec::with_capacity(bounds.len() / 2);
+            let mut at = 0;
+            for pair in bounds.chunks_exact(2) {
+                let (begin, end) = (pair[0] as usize, pair[1] as usize);
+                if begin < at || text.get(begin..end).is_none() {
+                    return fail(
+                    Code::Arg,
+                    format!("protected range [{begin}, {end}) is out of order, outside the text or \
+                             inside a character"),
+                );
+                }
+                ranges.push(begin..end);
+                at = end;
+            }
+            unsafe { &*tokenizer }.encode(text, parse_special != 0, &ranges, &mut |ids| {
+                emitted(unsafe { emit(user, ids.as_ptr(), ids.len() as u64) })
+            })
+        };
+    unsafe { report(error, encode) }
+}
+
+/// # Safety
+/// As `shim.h` says: pointers are valid and sizes true.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_chat_render(
+    tokenizer: *const Tokenizer,
+    chat_template: Bytes,
+    messages_json: Bytes,
+    bos: Bytes,
+    eos: Bytes,
+    add_generation_prompt: i32,
+    mark_contents: i32,
+    emit: EmitPiece,
+    user: *mut c_void,
+    error: *mut ErrorText,
+) -> i32 {
+    let render = || {
+        let request = chat::Request {
+            template: unsafe { chat_template.text("tokenizer.chat_template") }
+                .map_err(|f| Failure { code: Code::Format, ..f })?,
+            messages_json: unsafe { messages_json.slice() },
+            bos: unsafe { bos.text("the BOS token") }?,
+            eos: unsafe { eos.text("the EOS token") }?,
+            add_generation_prompt: add_generation_prompt != 0,
+        };
+        let rendered = chat::render_chat(unsafe { &*tokenizer }, &request, mark_contents != 0)?;
+        let piece = |range: Range<usize>, is_content: bool| {
+            if range.is_empty() {
+                return Ok(());
+            }
+            let text = &rendered.text[range];
+            let n = text.len() as u64;
+            emitted(unsafe { emit(user, text.as_ptr(), n, i32::from(is_content)) })
+        };
+        let mut at = 0;
+        for content in &rendered.contents {
+            piece(at..content.start, false)?;
+            piece(content.clone(), true)?;
+            at = content.end;
+        }
+        piece(at..rendered.text.len(), false)
+    };
+    unsafe { report(error, render) }
+}
