@@ -14,7 +14,7 @@ namespace reattn::cache {
 
 // Whose pages they are: a snapshot fits exactly one model, tokenizer and cache layout.
 struct Identity {
-  uint64_t model = 0;      // header and every tensor's bytes
+  uint64_t model = 0;  // header and every tensor's bytes
   uint64_t tokenizer = 0;
   int64_t n_layers = 0, n_kv_heads = 0, head_dim = 0, n_vocab = 0;
   bool operator==(const Identity&) const = default;

@@ -31,14 +31,16 @@ struct LoadProgress {
 struct MemoryPlan {
   uint64_t weights_bytes = 0;  // weights as held
   uint64_t kv_bytes = 0;       // cache pages for n_tokens
-  uint64_t working_bytes = 0;  // activations and scratch of one session's largest step (an upper bound)
+  uint64_t working_bytes =
+      0;  // activations and scratch of one session's largest step (an upper bound)
   uint64_t total_bytes = 0;
 };
 
 // The header of a model file without its weights: hyper-parameters, tokenizer settings, plan.
 struct ModelHeader {
   model::Config config;
-  std::vector<std::pair<std::string, std::string>> metadata;  // key, value as short text; file order
+  std::vector<std::pair<std::string, std::string>>
+      metadata;  // key, value as short text; file order
   select::Settings default_settings;
   uint64_t weights_bytes = 0;
 };

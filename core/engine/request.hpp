@@ -23,7 +23,7 @@ struct Sampling {
 };
 
 struct RequestOptions {
-  int64_t max_tokens = 0;   // to generate; 0: only read
+  int64_t max_tokens = 0;  // to generate; 0: only read
   Sampling sampling;
   bool ignore_end = false;  // go on past end-of-generation tokens
 };
@@ -31,26 +31,27 @@ struct RequestOptions {
 enum class EventKind : int32_t { kPrefill = 1, kText = 2, kDone = 3 };
 
 enum class DoneReason : int32_t {
-  kRead = 1,       // all input is read, nothing was to be generated
-  kEnd = 2,        // the model ended its answer
-  kStop = 3,       // a stop string appeared (it is not part of the text)
-  kLength = 4,     // max_tokens were generated
-  kFull = 5,       // the session's capacity, or with selection full the trained window, is reached
+  kRead = 1,    // all input is read, nothing was to be generated
+  kEnd = 2,     // the model ended its answer
+  kStop = 3,    // a stop string appeared (it is not part of the text)
+  kLength = 4,  // max_tokens were generated
+  kFull = 5,    // the session's capacity, or with selection full the trained window, is reached
   kCancelled = 6,
 };
 
 struct Event {
   EventKind kind = EventKind::kDone;
-  int64_t n_done = 0;        // kPrefill: tokens of this request's input that are read
-  int64_t n_total = 0;       // kPrefill: tokens of this request's input
-  std::string text;          // kText: whole UTF-8; may be empty while a character or a stop string is incomplete.
-                             // kDone: what was held back
-  int32_t token = -1;        // kText: the token of this step
-  float logprob = 0;         // kText: its log-probability at temperature 1
+  int64_t n_done = 0;   // kPrefill: tokens of this request's input that are read
+  int64_t n_total = 0;  // kPrefill: tokens of this request's input
+  std::string
+      text;  // kText: whole UTF-8; may be empty while a character or a stop string is incomplete.
+             // kDone: what was held back
+  int32_t token = -1;  // kText: the token of this step
+  float logprob = 0;   // kText: its log-probability at temperature 1
   DoneReason reason = DoneReason::kRead;
 };
 
-struct RequestStats {        // seconds of wall time inside next()
+struct RequestStats {  // seconds of wall time inside next()
   int64_t n_prefill_tokens = 0;
   int64_t n_decode_tokens = 0;  // steps of one generated token that were committed
   double prefill_seconds = 0;
@@ -72,25 +73,23 @@ class Request {
   // and after kDone was delivered. An Error ends the request: input not committed is dropped and the
   // message says where the session stands. One caller at a time, else Error(kBusy).
   std::optional<Event> next(int64_t timeout_ms);
-  bool done() const { return state_.load() == State::kDone; }
+  bool done() const;  // any thread
 
   // Any thread, any time; the running next() returns within 100 ms with kDone, kCancelled.
   void cancel() noexcept { cancel_.store(true); }
 
   // Logits after the last committed token [n_vocab]; Error(kArg) where there are none yet.
   std::vector<float> logits() const;
-  // What was recalled; layer −1: all layers together. May be called between next() calls and after the end.
+  // What was recalled; layer −1: all layers together. This and what follows: any thread.
   std::vector<Span> recalled(int64_t layer, RecalledScope scope) const;
-  RequestStats stats() const;  // any thread
+  RequestStats stats() const;
 
   const std::shared_ptr<Session>& session() const { return session_; }
 
  private:
-  enum class State : int32_t { kReading, kGenerating, kDone };
   class Impl;
 
   std::shared_ptr<Session> session_;
-  std::atomic<State> state_{State::kReading};
   std::atomic<bool> cancel_{false};
   std::unique_ptr<Impl> impl_;
 };

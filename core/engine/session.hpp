@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "core/cache/kv_cache.hpp"
 #include "core/cache/snapshot.hpp"
 #include "core/engine/model.hpp"
+#include "core/model/rope.hpp"
 #include "core/select/settings.hpp"
 
 namespace reattn::engine {
@@ -24,17 +26,19 @@ struct AppendFlags {
 };
 
 struct SessionInfo {
-  int64_t n_tokens = 0;   // committed
-  int64_t n_pending = 0;  // tokens queued and not yet read; of an unfinished append, what is known of it
+  int64_t n_tokens = 0;  // committed
+  int64_t n_pending =
+      0;  // tokens queued and not yet read; of an unfinished append, what is known of it
   uint64_t kv_bytes = 0;  // cache pages held, shared ones included
-  int64_t n_shared_pages = 0;
   int64_t n_pages = 0;
+  int64_t n_shared_pages = 0;  // of these, shared with forks and snapshots
+  bool has_request = false;
 };
 
 // Calls that change the session are for one caller at a time: an overlap throws Error(kBusy) and changes nothing. While a
 // request lives on it, append, truncate, fork and snapshot throw Error(kBusy) too. info, tokens, text and
 // logprobs may be called from any thread at any time.
-class Session : public std::enable_shared_from_this<Session> {
+class Session {
  public:
   static std::shared_ptr<Session> create(std::shared_ptr<const Model> model,
                                          const select::Settings& settings);
@@ -68,7 +72,6 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   friend class Request;
-  friend class Step;
   Session(std::shared_ptr<const Model> model, const select::Settings& settings);
 
   // One run of ids that becomes chunks from its own start.
@@ -76,28 +79,41 @@ class Session : public std::enable_shared_from_this<Session> {
     std::vector<int32_t> ids;
     bool logprobs = false;
   };
-  class Exclusive;  // marks the session as in use, or throws kBusy
+  // The pieces so far of an append that goes on.
+  struct OpenAppend {
+    Append tokens;
+    std::string text;      // its last text pieces, not yet tokenised
+    size_t n_checked = 0;  // bytes of it that are whole UTF-8
+    AppendFlags flags;
+  };
 
-  void queue(std::vector<int32_t> ids, AppendFlags flags);
-  void check_room(int64_t n_more) const;
   void check_idle(std::string_view what) const;
+  void check_room(int64_t n_more) const;
+  void check_nothing_queued(std::string_view what) const;
+  OpenAppend& resume(AppendFlags flags);
+  static void check_text(OpenAppend& open, bool more);
+  std::vector<int32_t> tokenize(const OpenAppend& open) const;
+  void take(OpenAppend& open, std::span<const int32_t> ids, bool more);
+  void forget_new(bool was_open);
+  template <class T>
+  std::vector<T> range(const std::vector<T>& of, int64_t begin, int64_t end) const;
+  int64_t n_queued() const;
+  cache::Layout layout() const;
 
   std::shared_ptr<const Model> model_;
   select::Settings settings_;
+  std::shared_ptr<const model::Rope> rope_;
   std::atomic<bool> in_use_{false};
   std::atomic<bool> has_request_{false};
 
-  mutable std::mutex mutex_;        // guards what follows up to the cache against readers
-  std::vector<int32_t> ids_;        // committed tokens
-  std::vector<float> logprobs_;     // beside ids_
-  std::vector<Append> queue_;       // complete appends, in order
-  Append open_append_;              // pieces so far of an append that goes on
-  std::string open_text_;           // its last text pieces, not yet tokenised
-  bool open_parse_special_ = false;
-  bool is_open_ = false;
-
+  mutable std::mutex mutex_;     // guards all below against readers from other threads
+  std::vector<int32_t> ids_;     // committed tokens
+  std::vector<float> logprobs_;  // beside ids_
+  std::vector<Append> queue_;    // complete appends, in order
+  int64_t n_reading_ = 0;        // tokens that the live request has taken from queue_ and not read
+  std::optional<OpenAppend> open_;
   cache::KvCache cache_;
-  std::vector<float> logits_;       // [n_vocab] after the last committed token; empty: not known
+  std::vector<float> logits_;  // [n_vocab] after the last committed token; empty: not known
 };
 
 }  // namespace reattn::engine

@@ -11,8 +11,8 @@
 namespace reattn::model {
 
 struct Config {
-  std::string architecture;        // general.architecture
-  std::string name;                // general.name, may be empty
+  std::string architecture;  // general.architecture
+  std::string name;          // general.name, may be empty
   int64_t n_layers = 0;
   int64_t n_embd = 0;
   int64_t n_heads = 0;
@@ -20,13 +20,12 @@ struct Config {
   int64_t head_dim = 0;
   int64_t n_ff = 0;
   int64_t n_vocab = 0;
-  int64_t n_window = 0;            // trained context length
+  int64_t n_window = 0;  // trained context length
   float norm_eps = 0;
   double rope_freq_base = 0;
   kernels::RopeLayout rope_layout = kernels::RopeLayout::kInterleaved;
-  bool qkv_bias = false;
-  bool tied_embeddings = false;    // the output matrix is the embedding table
-  float softmax_scale = 0;         // 1/sqrt(head_dim)
+  bool tied_embeddings = false;  // the output matrix is the embedding table
+  float softmax_scale = 0;       // 1/sqrt(head_dim)
 };
 
 // Reads and checks the hyper-parameters. Throws Error(kUnsupported) for an unknown architecture and

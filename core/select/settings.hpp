@@ -14,16 +14,16 @@ enum class Selection : int32_t {
 };
 
 struct Settings {
-  int64_t n_global = 32;     // first tokens, always attended to
-  int64_t n_local = 4096;    // last tokens, the step's own included
-  int32_t top_k = 4;         // picks of each query and head, 1 … 16
-  int32_t span = 32;         // tokens recalled around each anchor
-  int32_t n_anchors = 127;   // positions with most votes that are recalled; 0: nothing
-  int32_t chunk = 512;       // tokens of one prefill step
-  int32_t vote_stride = 1;   // every vote_stride-th query votes, counted from the last
+  int64_t n_global = 32;    // first tokens, always attended to
+  int64_t n_local = 4096;   // last tokens, the step's own included
+  int32_t top_k = 4;        // picks of each query and head, 1 … 16
+  int32_t span = 32;        // tokens recalled around each anchor
+  int32_t n_anchors = 127;  // positions with most votes that are recalled; 0: nothing
+  int32_t chunk = 512;      // tokens of one prefill step
+  int32_t vote_stride = 1;  // every vote_stride-th query votes, counted from the last
   Selection selection = Selection::kExact;
   kernels::DType kv_dtype = kernels::DType::kF16;  // kF32 or kF16
-  int64_t max_tokens = 0;    // the session's capacity; 0: as much as memory holds
+  int64_t max_tokens = 0;  // the session's capacity; 0: as much as memory holds
 };
 
 // Most tokens that one step attends to.

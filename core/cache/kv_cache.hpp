@@ -1,0 +1,72 @@
+// The paged cache of keys (without position) and values of one session, shared between forks page by page.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/device/buffer.hpp"
+#include "reattn/kernels/device.hpp"
+
+namespace reattn::cache {
+
+struct Layout {
+  int64_t n_layers = 0;
+  int64_t n_kv_heads = 0;
+  int64_t head_dim = 0;
+  kernels::DType dtype = kernels::DType::kF16;
+
+  // Keys or values of one layer in one page: [n_kv_heads, kPageTokens, head_dim].
+  size_t plane_bytes() const;
+  // A page holds kPageTokens tokens of every layer: [n_layers][keys, values][plane].
+  size_t page_bytes() const;
+  static int64_t n_pages(int64_t n_tokens);
+  bool operator==(const Layout&) const = default;
+};
+
+// A page is written only by the cache that made it, and by none once it was shared: share() marks every page of both
+// sides as shared, and a shared last page is copied before the next token goes into it.
+class KvCache {
+ public:
+  KvCache(std::shared_ptr<kernels::Device> device, const Layout& layout);
+  KvCache(KvCache&&) noexcept = default;
+  KvCache& operator=(KvCache&&) noexcept = default;
+
+  // A second cache with the same content; costs no page.
+  KvCache share();
+  KvCache share_frozen() const;  // of one that is never written again
+
+  int64_t n_tokens() const { return n_tokens_; }
+  const Layout& layout() const { return layout_; }
+  int64_t n_pages() const { return static_cast<int64_t>(pages_.size()); }
+  int64_t n_shared_pages() const;
+
+  // Makes positions [begin, end) writable: new pages, and a copy of a shared one. begin ≤ n_tokens.
+  void reserve(kernels::Stream& stream, int64_t begin, int64_t end);
+  // The first n tokens count from now on; they have been written.
+  void commit(int64_t n);
+  // Forgets all from token n on, and gives back pages that hold nothing else.
+  void truncate(int64_t n);
+  // Gives back pages beyond the committed tokens.
+  void drop_uncommitted() { truncate(n_tokens_); }
+
+  kernels::KvPages pages(int64_t layer) const;
+
+  // Device memory of page `page`: [n_layers][keys, values][plane].
+  std::byte* page_memory(int64_t page) const;
+  void download(void* to_host, const void* from_page, size_t bytes) const;
+
+ private:
+  void upload_table(kernels::Stream& stream);
+
+  std::shared_ptr<kernels::Device> device_;
+  Layout layout_;
+  int64_t n_tokens_ = 0;
+  std::vector<std::shared_ptr<device::Buffer>> pages_;
+  int64_t first_owned_ = 0;  // pages before it are shared
+  device::Buffer table_;     // void* [n_layers][keys, values][table_pages_]
+  int64_t table_pages_ = 0;
+  bool table_stale_ = false;  // pages_ changed since the last upload, which may have failed
+};
+
+}  // namespace reattn::cache

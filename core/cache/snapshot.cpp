@@ -1,0 +1,299 @@
+// The file format is docs/snapshot-format.md: a header with its checksum, then blocks, each with its own.
+#include "core/cache/snapshot.hpp"
+
+#include <array>
+#include <bit>
+#include <cstring>
+#include <span>
+
+#include "core/base/checked.hpp"
+#include "core/io/checksum.hpp"
+#include "core/io/file.hpp"
+
+namespace reattn::cache {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "files are little-endian");
+
+using kernels::kPageTokens;
+
+constexpr std::array<char, 8> kMagic{'R', 'E', 'A', 'T', 'T', 'N', 'S', 'N'};
+constexpr uint32_t kVersion = 1;
+constexpr size_t kHeaderBytes = 256;  // its last 8 bytes are the checksum of those before
+
+// Field after field, at ascending offsets.
+class HeaderWriter {
+ public:
+  template <class T>
+  void put(const T& value) {
+    std::memcpy(&bytes[at_], &value, sizeof value);
+    at_ += sizeof value;
+  }
+  std::array<std::byte, kHeaderBytes> bytes{};
+
+ private:
+  size_t at_ = 0;
+};
+
+class HeaderReader {
+ public:
+  explicit HeaderReader(std::span<const std::byte, kHeaderBytes> bytes) : bytes_(bytes) {}
+  template <class T>
+  T get() {
+    T value;
+    std::memcpy(&value, &bytes_[at_], sizeof value);
+    at_ += sizeof value;
+    return value;
+  }
+
+ private:
+  std::span<const std::byte, kHeaderBytes> bytes_;
+  size_t at_ = 0;
+};
+
+struct Header {
+  Identity identity;
+  select::Settings settings;
+  uint64_t n_tokens = 0;
+  uint32_t has_logits = 0;
+};
+
+// The one order of the fields, for both directions.
+template <class Visit>
+void visit_fields(Header& h, Visit&& visit) {
+  visit(h.identity.model);
+  visit(h.identity.tokenizer);
+  visit(h.identity.n_layers);
+  visit(h.identity.n_kv_heads);
+  visit(h.identity.head_dim);
+  visit(h.identity.n_vocab);
+  select::Settings& s = h.settings;
+  visit(s.n_global);
+  visit(s.n_local);
+  visit(s.max_tokens);
+  visit(s.top_k);
+  visit(s.span);
+  visit(s.n_anchors);
+  visit(s.chunk);
+  visit(s.vote_stride);
+  visit(s.selection);
+  visit(s.kv_dtype);
+  visit(h.has_logits);
+  visit(h.n_tokens);
+}
+
+// The rows of one page that hold tokens, heads and planes packed: [n_layers][keys, values][n_kv_heads][n_rows][head_dim].
+struct PageShape {
+  size_t n_planes, n_heads, plane_bytes, head_bytes, row_bytes;
+  explicit PageShape(const Layout& l)
+      : n_planes(static_cast<size_t>(2 * l.n_layers)),
+        n_heads(static_cast<size_t>(l.n_kv_heads)),
+        plane_bytes(l.plane_bytes()),
+        head_bytes(l.plane_bytes() / static_cast<size_t>(l.n_kv_heads)),
+        row_bytes(head_bytes / static_cast<size_t>(kPageTokens)) {}
+  size_t packed_bytes(size_t n_rows) const { return n_planes * n_heads * n_rows * row_bytes; }
+
+  // Calls copy(offset in the page, offset in the packed block, bytes) for each contiguous run.
+  template <class Copy>
+  void each_run(size_t n_rows, Copy&& copy) const {
+    size_t packed = 0;
+    for (size_t plane = 0; plane < n_planes; ++plane) {
+      for (size_t head = 0; head < n_heads; ++head) {
+        copy(plane * plane_bytes + head * head_bytes, packed, n_rows * row_bytes);
+        packed += n_rows * row_bytes;
+      }
+    }
+  }
+};
+
+size_t rows_in_page(int64_t page, int64_t n_tokens) {
+  return static_cast<size_t>(std::min(kPageTokens, n_tokens - page * kPageTokens));
+}
+
+void write_block(io::AtomicFile& file, std::span<const std::byte> block) {
+  const uint64_t sum = io::checksum(block.data(), block.size());
+  file.write(block);
+  file.write(std::as_bytes(std::span(&sum, 1)));
+}
+
+class BlockReader {
+ public:
+  explicit BlockReader(const io::File& file) : file_(file) {}
+  void read(std::span<std::byte> block, std::string_view what) {
+    file_.read_at(at_, block);
+    uint64_t sum = 0;
+    file_.read_at(at_ + block.size(), std::as_writable_bytes(std::span(&sum, 1)));
+    if (sum != io::checksum(block.data(), block.size())) {
+      fail(ErrorCode::kFormat, file_.path(), ": the checksum of ", what, " at byte ", at_,
+           " does not match: the snapshot is damaged");
+    }
+    at_ += block.size() + sizeof sum;
+  }
+
+ private:
+  const io::File& file_;
+  uint64_t at_ = kHeaderBytes;
+};
+
+Header read_header(const io::File& file) {
+  const std::string& path = file.path();
+  if (file.size() < kHeaderBytes) {
+    fail(ErrorCode::kFormat, path, ": ", file.size(),
+         " bytes is too short for a snapshot, whose header has ", kHeaderBytes);
+  }
+  std::array<std::byte, kHeaderBytes> bytes;
+  file.read_at(0, bytes);
+  HeaderReader in(bytes);
+  if (in.get<std::array<char, 8>>() != kMagic) {
+    fail(ErrorCode::kFormat, path, ": not a snapshot (the file does not begin with 'REATTNSN')");
+  }
+  const auto version = in.get<uint32_t>();
+  if (version != kVersion) {
+    fail(ErrorCode::kUnsupported, path, ": snapshot format version ", version,
+         ", this build reads ", kVersion);
+  }
+  uint64_t sum = 0;
+  std::memcpy(&sum, &bytes[kHeaderBytes - sizeof sum], sizeof sum);
+  if (sum != io::checksum(bytes.data(), kHeaderBytes - sizeof sum)) {
+    fail(ErrorCode::kFormat, path,
+         ": the checksum of the header does not match: the snapshot is damaged");
+  }
+  if (const auto page = in.get<uint32_t>(); page != kPageTokens) {
+    fail(ErrorCode::kMismatch, path, ": pages of ", page, " tokens, this build has ", kPageTokens);
+  }
+  Header h;
+  visit_fields(h, [&]<class T>(T& field) { field = in.get<T>(); });
+  return h;
+}
+
+void check_identity(const std::string& path, const Identity& found, const Identity& expected) {
+  const auto check = [&](std::string_view what, auto a, auto b) {
+    if (a != b) {
+      fail(ErrorCode::kMismatch, path, ": the snapshot is of another model: its ", what, " is ", a,
+           ", this model's ", b);
+    }
+  };
+  check("n_layers", found.n_layers, expected.n_layers);
+  check("n_kv_heads", found.n_kv_heads, expected.n_kv_heads);
+  check("head_dim", found.head_dim, expected.head_dim);
+  check("n_vocab", found.n_vocab, expected.n_vocab);
+  check("tokenizer fingerprint", found.tokenizer, expected.tokenizer);
+  check("weights fingerprint", found.model, expected.model);
+}
+
+// Checksums find accidents; a file made on purpose is held to the same bounds as any caller.
+void check_content(const std::string& path, const Snapshot& s) {
+  for (size_t i = 0; i < s.ids.size(); ++i) {
+    if (s.ids[i] < 0 || s.ids[i] >= s.identity.n_vocab) {
+      fail(ErrorCode::kFormat, path, ": token ", i, " is ", s.ids[i], ", the vocabulary has ",
+           s.identity.n_vocab);
+    }
+  }
+}
+
+uint64_t expected_bytes(const Header& h, const Layout& layout, const std::string& path) {
+  const auto too_many = [&]() {
+    fail(ErrorCode::kFormat, path, ": n_tokens is ", h.n_tokens, ", more than any session holds");
+  };
+  if (h.n_tokens > static_cast<uint64_t>(INT32_MAX)) too_many();
+  const uint64_t per_token =
+      2 * static_cast<uint64_t>(layout.n_layers * layout.n_kv_heads *
+                                kernels::row_bytes(layout.dtype, layout.head_dim));
+  const auto kv = base::checked_mul(h.n_tokens, per_token + sizeof(int32_t) + sizeof(float));
+  if (!kv) too_many();
+  const auto n_blocks =
+      3 + static_cast<uint64_t>(Layout::n_pages(static_cast<int64_t>(h.n_tokens)));
+  const uint64_t logits =
+      h.has_logits ? static_cast<uint64_t>(h.identity.n_vocab) * sizeof(float) : 0;
+  const auto sum = base::checked_add(*kv, kHeaderBytes + n_blocks * sizeof(uint64_t) + logits);
+  if (!sum) too_many();
+  return *sum;
+}
+
+}  // namespace
+
+void save(const Snapshot& s, const std::string& path) {
+  io::AtomicFile file(path);
+  Header h{s.identity, s.settings, s.ids.size(), s.logits.empty() ? 0u : 1u};
+  HeaderWriter out;
+  out.put(kMagic);
+  out.put(kVersion);
+  out.put(static_cast<uint32_t>(kPageTokens));
+  visit_fields(h, [&](auto& field) { out.put(field); });
+  const uint64_t sum = io::checksum(out.bytes.data(), kHeaderBytes - sizeof sum);
+  std::memcpy(&out.bytes[kHeaderBytes - sizeof sum], &sum, sizeof sum);
+  file.write(out.bytes);
+
+  write_block(file, std::as_bytes(std::span(s.ids)));
+  write_block(file, std::as_bytes(std::span(s.logprobs)));
+  write_block(file, std::as_bytes(std::span(s.logits)));
+
+  const Layout& layout = s.cache.layout();
+  const PageShape shape(layout);
+  std::vector<std::byte> block;
+  for (int64_t page = 0; page < s.cache.n_pages(); ++page) {
+    const size_t n_rows = rows_in_page(page, s.cache.n_tokens());
+    block.resize(shape.packed_bytes(n_rows));
+    const std::byte* memory = s.cache.page_memory(page);
+    shape.each_run(n_rows, [&](size_t in_page, size_t packed, size_t bytes) {
+      s.cache.download(&block[packed], memory + in_page, bytes);
+    });
+    write_block(file, block);
+  }
+  file.commit();
+}
+
+std::shared_ptr<const Snapshot> open(const std::string& path, const Identity& expected,
+                                     std::shared_ptr<kernels::Device> device) {
+  const io::File file = io::File::open(path);
+  const Header h = read_header(file);
+  check_identity(path, h.identity, expected);
+  const kernels::DType dtype = h.settings.kv_dtype;
+  if (dtype != kernels::DType::kF32 && dtype != kernels::DType::kF16) {
+    fail(ErrorCode::kFormat, path, ": kv_dtype is ", static_cast<int32_t>(dtype),
+         ", a cache can be F32 or F16");
+  }
+  const Layout layout{expected.n_layers, expected.n_kv_heads, expected.head_dim, dtype};
+  if (const uint64_t bytes = expected_bytes(h, layout, path); bytes != file.size()) {
+    fail(ErrorCode::kFormat, path, ": ", file.size(), " bytes, its header asks for ", bytes,
+         ": the snapshot is truncated or damaged");
+  }
+  const auto n_tokens = static_cast<int64_t>(h.n_tokens);
+  const uint64_t kv_bytes = static_cast<uint64_t>(Layout::n_pages(n_tokens)) * layout.page_bytes();
+  const kernels::DeviceInfo info = device->info();
+  if (kv_bytes > static_cast<uint64_t>(info.memory_free)) {
+    fail(info.kind == "cpu" ? ErrorCode::kOomHost : ErrorCode::kOomDevice, path, ": its cache of ",
+         n_tokens, " tokens takes ", kv_bytes, " bytes, ", info.memory_free, " are free");
+  }
+
+  auto s = std::make_shared<Snapshot>(Snapshot{.identity = h.identity,
+                                               .settings = h.settings,
+                                               .ids = std::vector<int32_t>(h.n_tokens),
+                                               .logprobs = std::vector<float>(h.n_tokens),
+                                               .logits = {},
+                                               .cache = KvCache(device, layout)});
+  if (h.has_logits) s->logits.resize(static_cast<size_t>(h.identity.n_vocab));
+  BlockReader blocks(file);
+  blocks.read(std::as_writable_bytes(std::span(s->ids)), "the token ids");
+  blocks.read(std::as_writable_bytes(std::span(s->logprobs)), "the log-probabilities");
+  blocks.read(std::as_writable_bytes(std::span(s->logits)), "the logits");
+  check_content(path, *s);
+
+  kernels::Stream stream;
+  const PageShape shape(layout);
+  std::vector<std::byte> block;
+  s->cache.reserve(stream, 0, n_tokens);
+  for (int64_t page = 0; page < s->cache.n_pages(); ++page) {
+    const size_t n_rows = rows_in_page(page, n_tokens);
+    block.resize(shape.packed_bytes(n_rows));
+    blocks.read(block, concat("cache page ", page));
+    std::byte* memory = s->cache.page_memory(page);
+    shape.each_run(n_rows, [&](size_t in_page, size_t packed, size_t bytes) {
+      device->upload(stream, memory + in_page, &block[packed], bytes);
+    });
+  }
+  s->cache.commit(n_tokens);
+  return s;
+}
+
+}  // namespace reattn::cache

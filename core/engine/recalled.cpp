@@ -1,0 +1,42 @@
+#include "core/engine/recalled.hpp"
+
+#include <algorithm>
+
+namespace reattn::engine {
+
+void LayerRecall::add(int64_t anchor, int64_t votes, int32_t span, int64_t middle_begin,
+                      int64_t middle_end) {
+  const int64_t begin = std::max(middle_begin, anchor - span / 2);
+  const int64_t end = std::min(middle_end, anchor + span - span / 2);
+  const auto [at, is_new] = anchors_.try_emplace(anchor, Entry{begin, end, votes});
+  if (is_new) return;
+  at->second.end = std::max(at->second.end, end);  // the middle has grown since
+  at->second.votes += votes;
+}
+
+void LayerRecall::add(const LayerRecall& other) {
+  for (const auto& [anchor, e] : other.anchors_) {
+    const auto [at, is_new] = anchors_.try_emplace(anchor, e);
+    if (is_new) continue;
+    at->second.begin = std::min(at->second.begin, e.begin);
+    at->second.end = std::max(at->second.end, e.end);
+    at->second.votes += e.votes;
+  }
+}
+
+std::vector<Span> LayerRecall::spans() const {
+  std::vector<Span> out;  // anchors ascend, so do the beginnings of their spans
+  for (const auto& [anchor, e] : anchors_) {
+    if (!out.empty() && e.begin <= out.back().end) {
+      out.back().end = std::max(out.back().end, e.end);
+      out.back().votes += e.votes;
+    } else {
+      out.push_back({e.begin, e.end, e.votes});
+    }
+  }
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Span& a, const Span& b) { return a.votes > b.votes; });
+  return out;
+}
+
+}  // namespace reattn::engine

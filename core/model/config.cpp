@@ -1,0 +1,110 @@
+#include "core/model/config.hpp"
+
+#include <cmath>
+#include <string_view>
+
+#include "core/base/quote.hpp"
+#include "reattn/kernels/error.hpp"
+
+namespace reattn::model {
+namespace {
+
+constexpr uint64_t kMaxLayers = 1024;
+constexpr uint64_t kMaxWidth = 1 << 20;  // of any vector in the model
+constexpr uint64_t kMaxVocab = 1 << 24;
+
+// Settings that change what the numbers mean and that this decoder does not have.
+void refuse_unknown_features(const io::Gguf& file, const std::string& arch) {
+  for (const io::Entry& e : file.entries()) {
+    const std::string_view key = e.key;
+    if (!key.starts_with(arch + ".")) continue;
+    const std::string_view rest = key.substr(arch.size() + 1);
+    if (rest.starts_with("rope.scaling.")) {
+      if (rest == "rope.scaling.type" && file.get_string(key) == "none") continue;
+      if (rest == "rope.scaling.finetuned") continue;
+      fail(ErrorCode::kUnsupported, file.path(), ": '", key,
+           "' asks for RoPE scaling, which this build does not have");
+    }
+    if (rest == "expert_count" && file.get_uint(key) > 0) {
+      fail(ErrorCode::kUnsupported, file.path(), ": '", key,
+           "' asks for experts, which this build does not have");
+    }
+    if (rest == "attention.sliding_window" && file.get_uint(key) > 0) {
+      fail(ErrorCode::kUnsupported, file.path(), ": '", key,
+           "' asks for sliding windows, which this build does not have");
+    }
+  }
+}
+
+}  // namespace
+
+Config config_from_gguf(const io::Gguf& file) {
+  Config c;
+  c.architecture = file.get_string("general.architecture");
+  if (c.architecture != "llama") {
+    fail(ErrorCode::kUnsupported, file.path(), ": general.architecture is '",
+         base::printable(c.architecture), "', this build reads 'llama'");
+  }
+  if (const auto name = file.find_string("general.name")) c.name = base::printable(*name);
+  const std::string prefix = c.architecture + ".";
+  const auto key = [&](const char* name) { return prefix + name; };
+  const auto size = [&](const char* name, uint64_t max) {
+    return static_cast<int64_t>(file.get_uint(key(name), 1, max));
+  };
+
+  c.n_layers = size("block_count", kMaxLayers);
+  c.n_embd = size("embedding_length", kMaxWidth);
+  c.n_ff = size("feed_forward_length", kMaxWidth);
+  c.n_window = size("context_length", INT32_MAX);
+  c.n_heads = size("attention.head_count", 4096);
+  c.n_kv_heads = static_cast<int64_t>(file.find_uint(key("attention.head_count_kv"), 1, 4096)
+                                          .value_or(static_cast<uint64_t>(c.n_heads)));
+  if (c.n_heads % c.n_kv_heads != 0) {
+    fail(ErrorCode::kFormat, file.path(), ": ", key("attention.head_count"), " is ", c.n_heads,
+         ", not a multiple of ", key("attention.head_count_kv"), " ", c.n_kv_heads);
+  }
+
+  const auto head_dim = file.find_uint(key("attention.key_length"), 2, 1024);
+  if (!head_dim && c.n_embd % c.n_heads != 0) {
+    fail(ErrorCode::kFormat, file.path(), ": ", key("embedding_length"), " is ", c.n_embd,
+         ", not a multiple of ", key("attention.head_count"), " ", c.n_heads);
+  }
+  c.head_dim = head_dim ? static_cast<int64_t>(*head_dim) : c.n_embd / c.n_heads;
+  if (c.head_dim % 2 != 0 || c.head_dim < 2) {
+    fail(ErrorCode::kFormat, file.path(), ": head_dim is ", c.head_dim, ", RoPE needs an even one");
+  }
+  const auto same_dim = [&](const char* name) {
+    const auto v = file.find_uint(key(name));
+    if (v && *v != static_cast<uint64_t>(c.head_dim)) {
+      fail(ErrorCode::kUnsupported, file.path(), ": ", key(name), " is ", *v, ", head_dim is ",
+           c.head_dim, "; this build needs them equal");
+    }
+  };
+  same_dim("attention.value_length");
+  same_dim("rope.dimension_count");
+
+  const io::Value* tokens = file.find("tokenizer.ggml.tokens");
+  const uint64_t n_tokens = tokens && tokens->type == io::ValueType::kArray ? tokens->count : 0;
+  const auto n_vocab = file.find_uint(key("vocab_size"), 1, kMaxVocab);
+  if (!n_vocab && (n_tokens == 0 || n_tokens > kMaxVocab)) {
+    fail(ErrorCode::kFormat, file.path(), ": neither ", key("vocab_size"),
+         " nor tokenizer.ggml.tokens tells the vocabulary's size");
+  }
+  c.n_vocab = static_cast<int64_t>(n_vocab.value_or(n_tokens));
+  if (n_tokens != 0 && n_tokens != static_cast<uint64_t>(c.n_vocab)) {
+    fail(ErrorCode::kFormat, file.path(), ": ", key("vocab_size"), " is ", c.n_vocab,
+         ", tokenizer.ggml.tokens has ", n_tokens);
+  }
+
+  c.norm_eps =
+      static_cast<float>(file.get_float(key("attention.layer_norm_rms_epsilon"), 0.0, 1.0));
+  c.rope_freq_base = file.find_float(key("rope.freq_base"), 1.0, 1e12).value_or(10000.0);
+  c.rope_layout =
+      kernels::RopeLayout::kInterleaved;  // llama files hold Q and K rows permuted for it
+  c.tied_embeddings = file.find_tensor("output.weight") == nullptr;
+  c.softmax_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+  refuse_unknown_features(file, c.architecture);
+  return c;
+}
+
+}  // namespace reattn::model

@@ -1,0 +1,139 @@
+#include "core/model/decoder.hpp"
+
+#include <algorithm>
+
+namespace reattn::model {
+namespace {
+
+constexpr int64_t kLogitRows = 32;  // rows of logits held at once while given tokens are scored
+
+struct Widths {
+  int64_t embd, q, kv, ff;
+  explicit Widths(const Config& c)
+      : embd(c.n_embd), q(c.n_heads * c.head_dim), kv(c.n_kv_heads * c.head_dim), ff(c.n_ff) {}
+  int64_t sum() const { return 2 * embd + 2 * q + 2 * kv + 2 * ff; }
+};
+
+size_t activation_bytes(const Config& c, const select::Settings& s) {
+  return static_cast<size_t>(Widths(c).sum() * s.chunk) * sizeof(float);
+}
+
+size_t logit_bytes(const Config& c, const select::Settings& s) {
+  return static_cast<size_t>(std::min<int64_t>(kLogitRows, s.chunk) * c.n_vocab) * sizeof(float);
+}
+
+}  // namespace
+
+Decoder::Decoder(std::shared_ptr<kernels::Device> device, const Config& config,
+                 const Weights& weights, std::shared_ptr<const Rope> rope,
+                 const select::Settings& settings)
+    : device_(std::move(device)),
+      config_(config),
+      weights_(weights),
+      rope_(std::move(rope)),
+      selector_(device_, settings, static_cast<int32_t>(config.n_heads)),
+      activations_(device_, activation_bytes(config, settings)),
+      logits_(device_, logit_bytes(config, settings)),
+      ids_(device_, static_cast<size_t>(settings.chunk) * sizeof(int32_t)),
+      scalars_(device_, static_cast<size_t>(std::max<int64_t>(2, kLogitRows)) * sizeof(float)) {
+  const Widths w(config);
+  float* at = activations_.as<float>();
+  const auto next = [&](int64_t width) {
+    float* rows = at;
+    at += width * settings.chunk;
+    return rows;
+  };
+  x_ = next(w.embd);
+  normed_ = next(w.embd);
+  q_ = next(w.q);
+  attended_ = next(w.q);
+  k_ = next(w.kv);
+  v_ = next(w.kv);
+  gate_ = next(w.ff);
+  up_ = next(w.ff);
+}
+
+size_t Decoder::working_bytes(const Config& c, const select::Settings& s) {
+  return select::Selector::working_bytes(s, c.n_heads) + activation_bytes(c, s) +
+         logit_bytes(c, s) + static_cast<size_t>(s.chunk + kLogitRows) * sizeof(float);
+}
+
+void Decoder::begin(kernels::Stream& stream, std::span<const int32_t> ids, int64_t begin,
+                    cache::KvCache& cache) {
+  n_rows_ = static_cast<int64_t>(ids.size());
+  begin_ = begin;
+  layer_ = 0;
+  anchors_.assign(static_cast<size_t>(config_.n_layers), {});
+  cache.reserve(stream, begin, begin + n_rows_);
+  device_->upload(stream, ids_.as(), ids.data(), ids.size_bytes());
+  device_->embed(stream, {weights_.embedding(), ids_.as<int32_t>(), n_rows_, x_});
+}
+
+bool Decoder::run_layer(kernels::Stream& stream, cache::KvCache& cache) {
+  kernels::Device& d = *device_;
+  const LayerWeights& w = weights_.layers()[static_cast<size_t>(layer_)];
+  const int64_t n = n_rows_;
+
+  d.rms_norm(stream, {x_, w.attn_norm, n, config_.n_embd, config_.norm_eps, normed_});
+  d.matmul(stream, {normed_, n, w.q, w.q_bias, q_, false});
+  d.matmul(stream, {normed_, n, w.k, w.k_bias, k_, false});
+  d.matmul(stream, {normed_, n, w.v, w.v_bias, v_, false});
+
+  const kernels::KvPages pages = cache.pages(layer_);
+  const kernels::KvAppendArgs append{k_, v_, n, begin_, pages};
+  d.kv_append(stream, {&append, 1});
+
+  const select::AttentionShape shape{static_cast<int32_t>(config_.n_heads), config_.softmax_scale,
+                                     rope_->table()};
+  selector_.recall_attend(stream, shape, q_, n, pages, begin_ + n, attended_);
+  anchors_[static_cast<size_t>(layer_)] = selector_.read_anchors(stream);
+  d.matmul(stream, {attended_, n, w.attn_output, nullptr, x_, true});
+
+  d.rms_norm(stream, {x_, w.ffn_norm, n, config_.n_embd, config_.norm_eps, normed_});
+  d.matmul(stream, {normed_, n, w.gate, nullptr, gate_, false});
+  d.matmul(stream, {normed_, n, w.up, nullptr, up_, false});
+  d.swiglu(stream, {gate_, up_, n * config_.n_ff, gate_});
+  d.matmul(stream, {gate_, n, w.down, nullptr, x_, true});
+  return ++layer_ == config_.n_layers;
+}
+
+void Decoder::read_logits(kernels::Stream& stream, std::span<float> logits) {
+  const float* last = x_ + (n_rows_ - 1) * config_.n_embd;
+  device_->rms_norm(stream,
+                    {last, weights_.output_norm(), 1, config_.n_embd, config_.norm_eps, normed_});
+  device_->matmul(stream, {normed_, 1, weights_.output(), nullptr, logits_.as<float>(), false});
+  device_->download(stream, logits.data(), logits_.as(), logits.size_bytes());
+}
+
+void Decoder::read_logprobs(kernels::Stream& stream, std::span<const int32_t> ids,
+                            std::span<float> out) {
+  const int64_t n_scored = n_rows_ - 1;
+  for (int64_t at = 0; at < n_scored; at += kLogitRows) {
+    const int64_t n = std::min(kLogitRows, n_scored - at);
+    device_->upload(stream, ids_.as(), ids.data() + at + 1,
+                    static_cast<size_t>(n) * sizeof(int32_t));
+    device_->rms_norm(stream, {x_ + at * config_.n_embd, weights_.output_norm(), n, config_.n_embd,
+                               config_.norm_eps, normed_});
+    device_->matmul(stream, {normed_, n, weights_.output(), nullptr, logits_.as<float>(), false});
+    device_->logprob(stream, {logits_.as<float>(), n, config_.n_vocab, ids_.as<int32_t>(),
+                              scalars_.as<float>()});
+    device_->download(stream, out.data() + at, scalars_.as(),
+                      static_cast<size_t>(n) * sizeof(float));
+  }
+}
+
+Decoder::Sampled Decoder::sample(kernels::Stream& stream, std::span<const float> logits,
+                                 kernels::SampleArgs args) {
+  device_->upload(stream, logits_.as(), logits.data(), logits.size_bytes());
+  args.logits = logits_.as<float>();
+  args.n_vocab = config_.n_vocab;
+  args.token = scalars_.as<int32_t>();
+  args.logprob = scalars_.as<float>() + 1;
+  device_->sample(stream, args);
+  Sampled out{};
+  device_->download(stream, &out.token, args.token, sizeof out.token);
+  device_->download(stream, &out.logprob, args.logprob, sizeof out.logprob);
+  return out;
+}
+
+}  // namespace reattn::model

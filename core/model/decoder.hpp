@@ -1,0 +1,75 @@
+// One step through the layers: ids in, logits out, layer by layer so that a caller can stop at any border.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/cache/kv_cache.hpp"
+#include "core/device/buffer.hpp"
+#include "core/model/config.hpp"
+#include "core/model/rope.hpp"
+#include "core/model/weights.hpp"
+#include "core/select/selector.hpp"
+#include "reattn/kernels/device.hpp"
+
+namespace reattn::model {
+
+// Holds the activations of one step at a time; the cache belongs to the caller.
+class Decoder {
+ public:
+  Decoder(std::shared_ptr<kernels::Device> device, const Config& config, const Weights& weights,
+          std::shared_ptr<const Rope> rope, const select::Settings& settings);
+
+  // Starts a step for ids at positions [begin, begin + n): reserves cache pages and embeds. At most `chunk` ids. An
+  // unfinished step is forgotten.
+  void begin(kernels::Stream& stream, std::span<const int32_t> ids, int64_t begin,
+             cache::KvCache& cache);
+  // Runs the next layer; true when that was the last one.
+  bool run_layer(kernels::Stream& stream, cache::KvCache& cache);
+
+  // After the last layer.
+  void read_logits(kernels::Stream& stream, std::span<float> logits);  // [n_vocab], of the last row
+  // log p(ids[i + 1] | … ids[i]) of the rows but the last: [n − 1].
+  void read_logprobs(kernels::Stream& stream, std::span<const int32_t> ids, std::span<float> out);
+  // Anchors that each layer recalled in this step: [n_layers].
+  const std::vector<std::vector<select::Anchor>>& anchors() const { return anchors_; }
+
+  // Samples from `logits` [n_vocab], host memory.
+  struct Sampled {
+    int32_t token;
+    float logprob;
+  };
+  Sampled sample(kernels::Stream& stream, std::span<const float> logits, kernels::SampleArgs args);
+
+  // Device memory that a decoder takes.
+  static size_t working_bytes(const Config& config, const select::Settings& settings);
+
+ private:
+  std::shared_ptr<kernels::Device> device_;
+  const Config& config_;
+  const Weights& weights_;
+  std::shared_ptr<const Rope> rope_;
+  select::Selector selector_;
+
+  device::Buffer activations_;  // f32: the rows below, one after the other
+  float* x_;                    // [chunk, n_embd]: the residual stream
+  float* normed_;               // [chunk, n_embd]
+  float* q_;                    // [chunk, n_heads, head_dim]
+  float* k_;                    // [chunk, n_kv_heads, head_dim]
+  float* v_;                    // [chunk, n_kv_heads, head_dim]
+  float* attended_;             // [chunk, n_heads, head_dim]
+  float* gate_;                 // [chunk, n_ff]
+  float* up_;                   // [chunk, n_ff]
+  device::Buffer logits_;       // f32 [kLogitRows, n_vocab]
+  device::Buffer ids_;          // int32 [chunk]
+  device::Buffer scalars_;      // a sampled token and its log-probability, or log-probabilities
+
+  int64_t n_rows_ = 0;
+  int64_t begin_ = 0;
+  int64_t layer_ = 0;
+  std::vector<std::vector<select::Anchor>> anchors_;
+};
+
+}  // namespace reattn::model

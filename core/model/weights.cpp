@@ -1,0 +1,250 @@
+#include "core/model/weights.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <set>
+#include <string>
+
+#include "core/io/checksum.hpp"
+
+namespace reattn::model {
+namespace {
+
+using kernels::DType;
+
+constexpr size_t kReadBytes = 4 << 20;  // a cancel is seen after at most this much
+
+bool finite_half(uint16_t bits) {
+  return (bits & 0x7C00) != 0x7C00;
+}
+
+// Halves that hold a block's scale (and minimum) are the first ones of the block.
+int32_t scale_halves(DType t) {
+  switch (t) {
+    case DType::kQ8_0:
+    case DType::kQ4_0:
+      return 1;
+    case DType::kQ4_1:
+      return 2;
+    default:
+      return 0;
+  }
+}
+
+// Index of the first element (or block) that is not a finite number, −1 if all are.
+int64_t first_not_finite(DType t, std::span<const std::byte> data) {
+  const size_t unit = static_cast<size_t>(kernels::dtype_info(t).block_bytes);
+  const int32_t halves = scale_halves(t);
+  for (size_t at = 0; at < data.size(); at += unit) {
+    bool ok = true;
+    if (t == DType::kF32) {
+      float x;
+      std::memcpy(&x, &data[at], sizeof x);
+      ok = std::isfinite(x);
+    } else if (t == DType::kBF16) {
+      uint16_t x;
+      std::memcpy(&x, &data[at], sizeof x);
+      ok = (x & 0x7F80) != 0x7F80;
+    } else {
+      uint16_t x[2];
+      const size_t n = static_cast<size_t>(std::max(1, halves));
+      std::memcpy(x, &data[at], n * sizeof x[0]);
+      for (size_t i = 0; i < n; ++i) ok = ok && finite_half(x[i]);
+    }
+    if (!ok) return static_cast<int64_t>(at / unit);
+  }
+  return -1;
+}
+
+// A vector is held as f32 whatever the file has: it is small, and every kernel reads it.
+std::vector<float> to_f32(DType t, std::span<const std::byte> data) {
+  std::vector<float> out(data.size() / static_cast<size_t>(kernels::dtype_info(t).block_bytes));
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (t == DType::kF32) {
+      std::memcpy(&out[i], &data[4 * i], 4);
+    } else if (t == DType::kF16) {
+      _Float16 h;
+      std::memcpy(&h, &data[2 * i], 2);
+      out[i] = static_cast<float>(h);
+    } else {
+      uint16_t bits;
+      std::memcpy(&bits, &data[2 * i], 2);
+      out[i] = std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+    }
+  }
+  return out;
+}
+
+// Every tensor that a model has, by name: where its place in Weights is, and what shape it must have.
+class Plan {
+ public:
+  using TakeMatrix = std::function<void(const kernels::Matrix&)>;
+  using TakeVector = std::function<void(const float*)>;
+  struct Item {
+    const io::TensorInfo* tensor;
+    TakeMatrix matrix;  // one of the two
+    TakeVector vector;
+  };
+
+  explicit Plan(const io::Gguf& file) : file_(file) {}
+
+  void matrix(const std::string& name, int64_t n_rows, int64_t n_cols, kernels::Matrix* to) {
+    const io::TensorInfo& t = take(name, {n_cols, n_rows});
+    items_.push_back({&t, [to](const kernels::Matrix& m) { *to = m; }, nullptr});
+  }
+  void vector(const std::string& name, int64_t n, const float** to) {
+    const io::TensorInfo& t = take(name, {n});
+    if (kernels::dtype_info(t.dtype).block_elements != 1) {
+      fail(ErrorCode::kUnsupported, file_.path(), ": tensor '", name, "' is a ",
+           kernels::dtype_info(t.dtype).name, " vector, this build reads F32, F16 and BF16 ones");
+    }
+    items_.push_back({&t, nullptr, [to](const float* p) { *to = p; }});
+  }
+  void optional_vector(const std::string& name, int64_t n, const float** to) {
+    if (file_.find_tensor(name)) vector(name, n, to);
+  }
+  void refuse_others() const {
+    for (const io::TensorInfo& t : file_.tensors()) {
+      if (t.name == "rope_freqs.weight") {
+        fail(ErrorCode::kUnsupported, file_.path(), ": tensor '", t.name,
+             "' asks for RoPE scaling, which this build does not have");
+      }
+      if (!names_.contains(t.name)) {
+        fail(ErrorCode::kFormat, file_.path(), ": tensor '", t.name,
+             "' has no place in a llama model");
+      }
+    }
+  }
+  const std::vector<Item>& items() const { return items_; }
+
+ private:
+  const io::TensorInfo& take(const std::string& name, const std::vector<int64_t>& shape) {
+    const io::TensorInfo& t = file_.get_tensor(name);
+    std::vector<int64_t> found = t.shape;  // trailing dimensions of 1 mean nothing
+    while (found.size() > shape.size() && found.back() == 1) found.pop_back();
+    if (found != shape) {
+      std::string expected = "[";
+      for (size_t i = 0; i < shape.size(); ++i) {
+        expected += (i ? ", " : "") + std::to_string(shape[i]);
+      }
+      fail(ErrorCode::kFormat, file_.path(), ": tensor '", name, "' has shape ", t.shape_text(),
+           ", the hyper-parameters ask for ", expected, "]");
+    }
+    names_.insert(name);
+    return t;
+  }
+
+  const io::Gguf& file_;
+  std::vector<Item> items_;
+  std::set<std::string, std::less<>> names_;
+};
+
+struct Places {
+  kernels::Matrix* embedding;
+  kernels::Matrix* output;
+  const float** output_norm;
+  std::vector<LayerWeights>* layers;
+};
+
+Plan make_plan(const io::Gguf& file, const Config& c, const Places& to) {
+  Plan plan(file);
+  plan.matrix("token_embd.weight", c.n_vocab, c.n_embd, to.embedding);
+  plan.vector("output_norm.weight", c.n_embd, to.output_norm);
+  if (!c.tied_embeddings) plan.matrix("output.weight", c.n_vocab, c.n_embd, to.output);
+  const int64_t n_q = c.n_heads * c.head_dim, n_kv = c.n_kv_heads * c.head_dim;
+  to.layers->resize(static_cast<size_t>(c.n_layers));
+  for (size_t i = 0; i < to.layers->size(); ++i) {
+    const std::string p = concat("blk.", i, ".");
+    LayerWeights& w = (*to.layers)[i];
+    plan.vector(p + "attn_norm.weight", c.n_embd, &w.attn_norm);
+    plan.matrix(p + "attn_q.weight", n_q, c.n_embd, &w.q);
+    plan.matrix(p + "attn_k.weight", n_kv, c.n_embd, &w.k);
+    plan.matrix(p + "attn_v.weight", n_kv, c.n_embd, &w.v);
+    plan.optional_vector(p + "attn_q.bias", n_q, &w.q_bias);
+    plan.optional_vector(p + "attn_k.bias", n_kv, &w.k_bias);
+    plan.optional_vector(p + "attn_v.bias", n_kv, &w.v_bias);
+    plan.matrix(p + "attn_output.weight", c.n_embd, n_q, &w.attn_output);
+    plan.vector(p + "ffn_norm.weight", c.n_embd, &w.ffn_norm);
+    plan.matrix(p + "ffn_gate.weight", c.n_ff, c.n_embd, &w.gate);
+    plan.matrix(p + "ffn_up.weight", c.n_ff, c.n_embd, &w.up);
+    plan.matrix(p + "ffn_down.weight", c.n_embd, c.n_ff, &w.down);
+  }
+  plan.refuse_others();
+  return plan;
+}
+
+}  // namespace
+
+uint64_t Weights::check(const io::Gguf& file, const Config& config) {
+  kernels::Matrix matrix;
+  const float* vector = nullptr;
+  std::vector<LayerWeights> layers;
+  const Plan plan = make_plan(file, config, {&matrix, &matrix, &vector, &layers});
+  uint64_t bytes = 0;
+  for (const Plan::Item& item : plan.items()) {
+    bytes += item.matrix ? item.tensor->n_bytes
+                         : static_cast<uint64_t>(item.tensor->n_elements()) * sizeof(float);
+  }
+  return bytes;
+}
+
+Weights::Weights(const io::Gguf& file, const Config& config,
+                 std::shared_ptr<kernels::Device> device, const LoadObserver& observer) {
+  const Plan plan = make_plan(file, config, {&embedding_, &output_, &output_norm_, &layers_});
+  const uint64_t needed = check(file, config);
+  const kernels::DeviceInfo info = device->info();
+  if (needed > static_cast<uint64_t>(info.memory_free)) {
+    fail(info.kind == "cpu" ? ErrorCode::kOomHost : ErrorCode::kOomDevice, file.path(),
+         ": the weights take ", needed, " bytes, ", info.memory_free, " are free");
+  }
+
+  io::Checksum sum;
+  kernels::Stream stream;
+  std::vector<std::byte> staging;
+  for (const Plan::Item& item : plan.items()) {
+    const io::TensorInfo& t = *item.tensor;
+    sum.update(t.name.data(), t.name.size());
+    sum.update(t.shape.data(), t.shape.size() * sizeof t.shape[0]);
+    sum.update(&t.dtype, sizeof t.dtype);
+
+    const size_t unit = static_cast<size_t>(kernels::dtype_info(t.dtype).block_bytes);
+    device::Buffer buffer(
+        device, item.matrix ? t.n_bytes : static_cast<size_t>(t.n_elements()) * sizeof(float));
+    for (uint64_t at = 0; at < t.n_bytes;) {
+      if (observer.cancel && observer.cancel->load()) {
+        fail(ErrorCode::kCancelled, file.path(), ": loading was cancelled");
+      }
+      const size_t n =
+          static_cast<size_t>(std::min<uint64_t>(t.n_bytes - at, kReadBytes / unit * unit));
+      staging.resize(n);
+      file.file().read_at(t.offset + at, staging);
+      sum.update(staging.data(), n);
+      if (const int64_t bad = first_not_finite(t.dtype, staging); bad >= 0) {
+        fail(ErrorCode::kFormat, file.path(), ": tensor '", t.name,
+             "' holds a number that is not finite", " (element or block ",
+             static_cast<int64_t>(at / unit) + bad, ")");
+      }
+      if (item.matrix) {
+        device->upload(stream, buffer.as<std::byte>() + at, staging.data(), n);
+      } else {
+        const std::vector<float> f = to_f32(t.dtype, staging);
+        device->upload(stream, buffer.as<float>() + at / unit, f.data(), f.size() * sizeof(float));
+      }
+      at += n;
+      if (observer.bytes_done) observer.bytes_done->fetch_add(n);
+    }
+    if (item.matrix) {
+      item.matrix({buffer.as(), t.dtype, t.shape.size() > 1 ? t.shape[1] : 1, t.shape[0]});
+    } else {
+      item.vector(buffer.as<float>());
+    }
+    buffers_.push_back(std::move(buffer));
+  }
+  if (config.tied_embeddings) output_ = embedding_;
+  checksum_ = sum.value();
+}
+
+}  // namespace reattn::model

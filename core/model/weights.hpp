@@ -1,0 +1,58 @@
+// The weights of a decoder in device memory, in the file's own types.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/device/buffer.hpp"
+#include "core/io/gguf.hpp"
+#include "core/model/config.hpp"
+
+namespace reattn::model {
+
+struct LayerWeights {
+  const float* attn_norm = nullptr;  // [n_embd]
+  kernels::Matrix q, k, v;           // [heads * head_dim, n_embd]
+  const float* q_bias = nullptr;     // [n_heads * head_dim] or null; likewise below
+  const float* k_bias = nullptr;
+  const float* v_bias = nullptr;
+  kernels::Matrix attn_output;      // [n_embd, n_heads * head_dim]
+  const float* ffn_norm = nullptr;  // [n_embd]
+  kernels::Matrix gate, up;         // [n_ff, n_embd]
+  kernels::Matrix down;             // [n_embd, n_ff]
+};
+
+// What the thread that loads reports, and how it is stopped.
+struct LoadObserver {
+  std::atomic<uint64_t>* bytes_done = nullptr;  // may be null
+  const std::atomic<bool>* cancel = nullptr;    // may be null
+};
+
+class Weights {
+ public:
+  // Bytes that load() will hold; checks names and shapes of all tensors against the hyper-parameters. Throws
+  // Error(kFormat): a tensor is missing, unknown or of another shape.
+  static uint64_t check(const io::Gguf& file, const Config& config);
+
+  // Reads every tensor and checks that all numbers in it are finite. Throws what check and File::read_at throw,
+  // Error(kOomHost / kOomDevice), Error(kCancelled).
+  Weights(const io::Gguf& file, const Config& config, std::shared_ptr<kernels::Device> device,
+          const LoadObserver& observer);
+
+  const kernels::Matrix& embedding() const { return embedding_; }  // [n_vocab, n_embd]
+  const kernels::Matrix& output() const { return output_; }        // [n_vocab, n_embd]
+  const float* output_norm() const { return output_norm_; }        // [n_embd]
+  const std::vector<LayerWeights>& layers() const { return layers_; }
+  uint64_t checksum() const { return checksum_; }  // of every tensor's name, shape, type and bytes
+
+ private:
+  std::vector<device::Buffer> buffers_;
+  kernels::Matrix embedding_, output_;
+  const float* output_norm_ = nullptr;
+  std::vector<LayerWeights> layers_;
+  uint64_t checksum_ = 0;
+};
+
+}  // namespace reattn::model
