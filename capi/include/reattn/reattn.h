@@ -378,11 +378,11 @@ REATTN_API reattn_status reattn_session_append_ids(reattn_session* session, cons
 
 typedef struct reattn_session_info {
   uint32_t struct_size;
-  int32_t has_request;    /* 1: a live request is using it */
+  int32_t page_tokens;    /* tokens of one cache page */
   int64_t n_tokens;       /* read: what tokens, text and logprobs can be asked about */
   int64_t n_pending;      /* queued and not yet read; as far as known of an append that goes on */
   uint64_t kv_bytes;      /* cache memory held, shared pages included */
-  int64_t n_pages;        /* of 512 tokens */
+  int64_t n_pages;        /* cache pages held */
   int64_t n_shared_pages; /* of these, shared with forks and snapshots */
 } reattn_session_info;
 

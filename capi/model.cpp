@@ -1,0 +1,260 @@
+// Models: opening on a thread of their own, and what their header says.
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "capi/convert.hpp"
+#include "capi/guard.hpp"
+#include "capi/log.hpp"
+#include "capi/objects.hpp"
+#include "reattn/reattn.h"
+
+namespace reattn::capi {
+namespace {
+
+constexpr int32_t kMaxThreads = 1024;
+
+std::shared_ptr<kernels::Device> make_device(int32_t kind, int32_t n_threads) {
+  if (n_threads < 0 || n_threads > kMaxThreads) {
+    fail(ErrorCode::kArg, "n_threads is ", n_threads, ", not 0 ... ", kMaxThreads);
+  }
+  if (kind == REATTN_DEVICE_CUDA) {
+    fail(ErrorCode::kNoDevice, "device CUDA: this build of libreattn has no CUDA support");
+  }
+  if (kind != REATTN_DEVICE_AUTO && kind != REATTN_DEVICE_CPU) {
+    fail(ErrorCode::kArg, "device is ", kind, ", not one of REATTN_DEVICE_*");
+  }
+  auto device = kernels::make_cpu_device(n_threads);
+  if (kind == REATTN_DEVICE_AUTO) {
+    const kernels::DeviceInfo info = device->info();
+    log_message(concat("device AUTO chose CPU: ", info.name, ", ", info.instructions, ", ",
+                       info.n_threads, " threads; this build has no other device"));
+  }
+  return device;
+}
+
+uint64_t free_bytes(const kernels::Device& device) {
+  return static_cast<uint64_t>(std::max<int64_t>(device.info().memory_free, 0));
+}
+
+constexpr reattn_model_options kDefaults{.device = REATTN_DEVICE_AUTO};
+
+}  // namespace
+
+ModelObject::ModelObject(std::string path, const reattn_model_options& options)
+    : path_(std::move(path)) {
+  if (to_bool(options.header_only, "header_only")) {
+    header_ = engine::read_header(path_);
+    return;
+  }
+  thread_ = std::thread(
+      [this, device = make_device(options.device, options.n_threads)] { load(device); });
+}
+
+ModelObject::~ModelObject() {
+  cancel_load();
+  if (thread_.joinable()) thread_.join();
+}
+
+void ModelObject::load(std::shared_ptr<kernels::Device> device) noexcept {
+  std::shared_ptr<const engine::Model> model;
+  std::optional<Error> error;
+  try {
+    model = engine::Model::open(path_, std::move(device), &progress_);
+    log_message(concat("model '", path_, "' is loaded: ", model->header().weights_bytes,
+                       " bytes of weights"));
+  } catch (const Error& e) {
+    error = e;
+  } catch (const std::bad_alloc&) {
+    error.emplace(ErrorCode::kOomHost, "model: host memory is exhausted");
+  } catch (const std::exception& e) {
+    error.emplace(ErrorCode::kInternal, e.what());
+  } catch (...) {
+    error.emplace(ErrorCode::kInternal, "model: an exception of unknown type");
+  }
+  const std::scoped_lock lock(mutex_);
+  model_ = std::move(model);
+  error_ = std::move(error);
+  has_ended_ = true;
+  ended_.notify_all();
+}
+
+bool ModelObject::wait(int64_t timeout_ms) const {
+  if (header_) return true;
+  std::unique_lock lock(mutex_);
+  const auto has_ended = [&] { return has_ended_; };
+  if (timeout_ms < 0) {
+    ended_.wait(lock, has_ended);
+  } else {
+    // Bounded: a deadline centuries away would overflow the clock.
+    const auto timeout = std::chrono::milliseconds(std::min<int64_t>(timeout_ms, int64_t{1} << 40));
+    ended_.wait_for(lock, timeout, has_ended);
+  }
+  if (error_) throw *error_;
+  return has_ended_;
+}
+
+void ModelObject::check_loaded() const {
+  if (!wait(0)) fail(ErrorCode::kBusy, "model '", path_, "' is still loading");
+}
+
+const engine::ModelHeader& ModelObject::header() const {
+  if (header_) return *header_;
+  check_loaded();
+  return model_->header();  // never changes once loading has ended
+}
+
+std::shared_ptr<const engine::Model> ModelObject::model() const {
+  if (header_) {
+    fail(ErrorCode::kUnsupported, "model '", path_, "' was opened header_only: it has no weights");
+  }
+  check_loaded();
+  return model_;
+}
+
+uint64_t ModelObject::memory_free() const {
+  return free_bytes(header_ ? *kernels::make_cpu_device(1) : *model()->device());
+}
+
+}  // namespace reattn::capi
+
+using namespace reattn;
+using namespace reattn::capi;
+
+reattn_status reattn_model_options_init(reattn_model_options* out_options, size_t size,
+                                        reattn_error** err) {
+  return guard(err, [&] {
+    init_struct(out_options, size, kDefaults, "out_options");
+    return REATTN_OK;
+  });
+}
+
+reattn_status reattn_model_open(const uint8_t* path, uint64_t path_bytes,
+                                const reattn_model_options* options, reattn_model** out_model,
+                                reattn_error** err) {
+  return guard(err, [&] {
+    require(out_model, "out_model");
+    const auto chosen = options ? read_struct(options, kDefaults, "options") : kDefaults;
+    *out_model = publish(std::make_shared<ModelObject>(input_path(path, path_bytes), chosen));
+    return REATTN_OK;
+  });
+}
+
+reattn_status reattn_model_wait(const reattn_model* model, int64_t timeout_ms,
+                                reattn_load_progress* out_progress, reattn_error** err) {
+  return guard(err, [&]() -> reattn_status {
+    const auto object = pin<ModelObject>(model);
+    std::optional<StructOut<reattn_load_progress>> out;
+    if (out_progress) out.emplace(out_progress, "out_progress");
+    const bool finished = object->wait(timeout_ms);
+    if (out) {
+      out->write({.finished = finished,
+                  .bytes_done = object->bytes_done(),
+                  .bytes_total = object->bytes_total()});
+    }
+    return finished ? REATTN_OK : REATTN_TIMEOUT;
+  });
+}
+
+reattn_status reattn_model_cancel_load(const reattn_model* model, reattn_error** err) {
+  return guard(err, [&] {
+    pin<ModelObject>(model)->cancel_load();
+    return REATTN_OK;
+  });
+}
+
+reattn_status reattn_model_get_info(const reattn_model* model, reattn_model_info* out_info,
+                                    reattn_error** err) {
+  return guard(err, [&] {
+    const auto object = pin<ModelObject>(model);
+    const StructOut out(out_info, "out_info");
+    const engine::ModelHeader& header = object->header();
+    const model::Config& config = header.config;
+    reattn_model_info info{};
+    info.device = REATTN_DEVICE_CPU;
+    info.n_layers = config.n_layers;
+    info.n_embd = config.n_embd;
+    info.n_heads = config.n_heads;
+    info.n_kv_heads = config.n_kv_heads;
+    info.head_dim = config.head_dim;
+    info.n_ff = config.n_ff;
+    info.n_vocab = config.n_vocab;
+    info.n_window = config.n_window;
+    info.n_metadata = static_cast<int64_t>(header.metadata.size());
+    info.weights_bytes = header.weights_bytes;
+    info.rope_freq_base = config.rope_freq_base;
+    info.norm_eps = static_cast<double>(config.norm_eps);
+    info.tied_embeddings = config.tied_embeddings;
+    info.header_only = object->header_only();
+    info.bos_token = info.eos_token = info.eot_token = info.unk_token = info.pad_token = -1;
+    if (!object->header_only()) {
+      const auto loaded = object->model();
+      const text::Tokenizer& tokenizer = loaded->tokenizer();
+      info.model_fingerprint = loaded->identity().model;
+      info.tokenizer_fingerprint = loaded->identity().tokenizer;
+      info.bos_token = tokenizer.bos();
+      info.eos_token = tokenizer.eos();
+      info.eot_token = tokenizer.eot();
+      info.unk_token = tokenizer.unk();
+      info.pad_token = tokenizer.pad();
+      info.add_bos = tokenizer.add_bos();
+      info.add_eos = tokenizer.add_eos();
+      info.has_chat_template = !tokenizer.chat_template().empty();
+    }
+    out.write(info);
+    return REATTN_OK;
+  });
+}
+
+reattn_status reattn_model_metadata(const reattn_model* model, int64_t index, uint8_t* key,
+                                    uint64_t key_cap, uint64_t* key_needed, uint8_t* value,
+                                    uint64_t value_cap, uint64_t* value_needed,
+                                    reattn_error** err) {
+  return guard(err, [&] {
+    const auto object = pin<ModelObject>(model);
+    const Output key_out(key, key_cap, key_needed, "key");
+    const Output value_out(value, value_cap, value_needed, "value");
+    const auto& entries = object->header().metadata;
+    if (index < 0 || static_cast<uint64_t>(index) >= entries.size()) {
+      fail(ErrorCode::kArg, "metadata index ", index, " is not below ", entries.size());
+    }
+    const auto& entry = entries[static_cast<size_t>(index)];
+    if (key_needed) *key_needed = entry.first.size();
+    if (value_needed) *value_needed = entry.second.size();
+    key_out.check(entry.first.size());
+    value_out.write(entry.second);
+    key_out.write(entry.first);
+    return REATTN_OK;
+  });
+}
+
+reattn_status reattn_model_estimate(const reattn_model* model,
+                                    const reattn_session_options* options, int64_t n_tokens,
+                                    reattn_memory_plan* out_plan, reattn_error** err) {
+  return guard(err, [&] {
+    const auto object = pin<ModelObject>(model);
+    const StructOut out(out_plan, "out_plan");
+    const engine::ModelHeader& header = object->header();
+    const reattn_session_options defaults = from_settings(header.default_settings);
+    const select::Settings settings =
+        to_settings(options ? read_struct(options, defaults, "options") : defaults);
+    select::check(settings, header.config.n_window);
+    if (n_tokens < 0) fail(ErrorCode::kArg, "n_tokens is ", n_tokens, ", below 0");
+    const engine::MemoryPlan plan = engine::plan(header, settings, n_tokens);
+    const uint64_t held = object->header_only() ? 0 : plan.weights_bytes;
+    const uint64_t memory_free = object->memory_free();
+    out.write({.fits = plan.total_bytes - held <= memory_free,
+               .weights_bytes = plan.weights_bytes,
+               .kv_bytes = plan.kv_bytes,
+               .working_bytes = plan.working_bytes,
+               .total_bytes = plan.total_bytes,
+               .memory_free = memory_free});
+    return REATTN_OK;
+  });
+}
+
+void reattn_model_free(reattn_model* model) {
+  if (const auto object = retire<ModelObject>(model)) object->cancel_load();
+}

@@ -1,0 +1,96 @@
+// What the handles of models, sessions, snapshots and requests name.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <thread>
+
+#include "capi/handles.hpp"
+#include "core/engine/model.hpp"
+#include "core/engine/request.hpp"
+#include "core/engine/session.hpp"
+
+namespace reattn::capi {
+
+// A model that is loading, loaded, failed, or a header alone.
+class ModelObject {
+ public:
+  static constexpr Kind kKind = Kind::kModel;
+  static constexpr const char* kName = "model";
+  using Handle = reattn_model;
+
+  // Reads the header here, or starts the thread that loads.
+  ModelObject(std::string path, const reattn_model_options& options);
+  ~ModelObject();
+  ModelObject(const ModelObject&) = delete;
+  ModelObject& operator=(const ModelObject&) = delete;
+
+  // True once loading has ended; throws what it failed with.
+  bool wait(int64_t timeout_ms) const;
+  void cancel_load() const noexcept { progress_.cancel.store(true); }
+  uint64_t bytes_done() const noexcept { return progress_.bytes_done.load(); }
+  uint64_t bytes_total() const noexcept { return progress_.bytes_total.load(); }
+
+  // Both throw kBusy while loading and what it failed with after; model() also kUnsupported when
+  // only the header was opened.
+  const engine::ModelHeader& header() const;
+  std::shared_ptr<const engine::Model> model() const;
+
+  bool header_only() const noexcept { return header_.has_value(); }
+  uint64_t memory_free() const;  // of its device, now
+
+ private:
+  void load(std::shared_ptr<kernels::Device> device) noexcept;
+  void check_loaded() const;
+
+  const std::string path_;
+  std::optional<engine::ModelHeader> header_;  // with header_only, and then nothing below is used
+
+  mutable engine::LoadProgress progress_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable ended_;
+  bool has_ended_ = false;                      // guarded by mutex_, as are the next two
+  std::shared_ptr<const engine::Model> model_;  // where it loaded
+  std::optional<Error> error_;                  // where it failed
+  std::thread thread_;
+};
+
+struct SessionObject {
+  static constexpr Kind kKind = Kind::kSession;
+  static constexpr const char* kName = "session";
+  using Handle = reattn_session;
+
+  std::shared_ptr<engine::Session> session;
+};
+
+struct CacheObject {
+  static constexpr Kind kKind = Kind::kCache;
+  static constexpr const char* kName = "cache";
+  using Handle = reattn_cache;
+
+  std::shared_ptr<const cache::Snapshot> snapshot;
+};
+
+struct RequestObject {
+  static constexpr Kind kKind = Kind::kRequest;
+  static constexpr const char* kName = "request";
+  using Handle = reattn_request;
+
+  std::shared_ptr<engine::Request> request;
+  // next and add_stop hold it alone, readers share it; nobody ever waits for it.
+  std::shared_mutex in_use;
+  std::optional<engine::Event>
+      pending;  // made, but the caller's buffer was too small; in_use guards
+};
+
+// The settings between reattn.h and the engine. Throws kArg for an unknown enumerator.
+select::Settings to_settings(const reattn_session_options& options);
+reattn_session_options from_settings(const select::Settings& settings);
+
+}  // namespace reattn::capi
