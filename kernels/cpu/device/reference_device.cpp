@@ -1,0 +1,68 @@
+// The reference device: plain loops on the calling thread.
+#include <cstring>
+
+#include "kernels/cpu/device/host.hpp"
+#include "kernels/cpu/device/memory.hpp"
+#include "kernels/cpu/reference/reference.hpp"
+
+namespace reattn::kernels {
+namespace {
+
+class ReferenceDevice final : public Device {
+ public:
+  DeviceInfo info() const override {
+    const cpu::HostMemory memory = cpu::host_memory();
+    return {"cpu", cpu::processor_name(), "reference", memory.total, memory.free, 1};
+  }
+
+  void* allocate(size_t bytes) override { return cpu::allocate_memory(bytes); }
+  void release(void* memory, size_t) noexcept override { cpu::release_memory(memory); }
+  void upload(Stream& s, void* to_device, const void* from_host, size_t bytes) override {
+    copy(s, to_device, from_host, bytes);
+  }
+  void download(Stream& s, void* to_host, const void* from_device, size_t bytes) override {
+    copy(s, to_host, from_device, bytes);
+  }
+  void copy(Stream&, void* to, const void* from, size_t bytes) override {
+    if (bytes > 0) std::memmove(to, from, bytes);
+  }
+
+  void embed(Stream& s, const EmbedArgs& a) override { run(s, reference::embed, a); }
+  void rms_norm(Stream& s, const RmsNormArgs& a) override { run(s, reference::rms_norm, a); }
+  void matmul(Stream& s, const MatmulArgs& a) override { run(s, reference::matmul, a); }
+  void swiglu(Stream& s, const SwigluArgs& a) override { run(s, reference::swiglu, a); }
+  void kv_append(Stream& s, std::span<const KvAppendArgs> sequences) override {
+    for (const KvAppendArgs& a : sequences) run(s, reference::kv_append, a);
+  }
+  void score(Stream& s, std::span<const ScoreArgs> sequences) override {
+    for (const ScoreArgs& a : sequences) run(s, reference::score, a);
+  }
+  void vote(Stream& s, std::span<const VoteArgs> sequences) override {
+    for (const VoteArgs& a : sequences) run(s, reference::vote, a);
+  }
+  void expand(Stream& s, std::span<const ExpandArgs> sequences) override {
+    for (const ExpandArgs& a : sequences) run(s, reference::expand, a);
+  }
+  void attend(Stream& s, std::span<const AttendArgs> sequences) override {
+    for (const AttendArgs& a : sequences) run(s, reference::attend, a);
+  }
+  void sample(Stream& s, const SampleArgs& a) override { run(s, reference::sample, a); }
+  void logprob(Stream& s, const LogprobArgs& a) override { run(s, reference::logprob, a); }
+
+ private:
+  template <class Args>
+  static void run(const Stream& s, void (*operation)(const Args&), const Args& a) {
+    if (s.cancel != nullptr && s.cancel->load(std::memory_order_acquire)) {
+      fail(ErrorCode::kCancelled, "cancelled by the caller");
+    }
+    operation(a);
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<Device> make_reference_device() {
+  return std::make_shared<ReferenceDevice>();
+}
+
+}  // namespace reattn::kernels

@@ -1,0 +1,232 @@
+// Unpacking of weight rows and dot products with them, compiled for each vector instruction set.
+#include "kernels/cpu/linear/rows.hpp"
+
+#include <bit>
+#include <cstring>
+
+#include "kernels/cpu/reference/half.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/linear/rows.cpp"
+#include "hwy/foreach_target.h"
+// after foreach_target
+#include "hwy/highway.h"
+#include "kernels/cpu/linear/blocks-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace reattn::kernels::cpu::HWY_NAMESPACE {
+
+template <DType kType>
+constexpr size_t kBytes = static_cast<size_t>(dtype_info(kType).block_bytes);
+
+template <DType kType>
+constexpr bool kIsBlocks = dtype_info(kType).block_elements > 1;
+
+template <DType kType>
+float one_weight(const uint8_t* w) {
+  if constexpr (kType == DType::kF32) {
+    float f;
+    std::memcpy(&f, w, sizeof f);
+    return f;
+  } else {
+    uint16_t bits;
+    std::memcpy(&bits, w, sizeof bits);
+    return kType == DType::kF16 ? reference::half_to_float(bits)
+                                : std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
+}
+
+template <DType kType>
+void unpack_row(const uint8_t* HWY_RESTRICT row, size_t n_cols, float* HWY_RESTRICT out) {
+  const BlockTag d;
+  if constexpr (kIsBlocks<kType>) {
+    for (size_t b = 0; b < n_cols / kBlock; ++b, row += kBytes<kType>, out += kBlock) {
+      BlockVec v[kBlockVecs];
+      unpack_block<kType>(row, v);
+      const auto scales = load_scales(row);
+      const auto scale = hn::Set(d, hn::GetLane(scales));
+      for (size_t i = 0; i < kBlockVecs; ++i) {
+        auto w = hn::Mul(v[i], scale);
+        if constexpr (kType == DType::kQ4_1) {
+          w = hn::Add(w, hn::Set(d, hn::ExtractLane(scales, 1)));
+        }
+        hn::StoreU(w, d, out + i * kLanes);
+      }
+    }
+  } else {
+    size_t i = 0;
+    for (; i + kLanes <= n_cols; i += kLanes) {
+      hn::StoreU(load_plain<kType>(row + i * kBytes<kType>), d, out + i);
+    }
+    for (; i < n_cols; ++i) out[i] = one_weight<kType>(row + i * kBytes<kType>);
+  }
+}
+
+// Two accumulators a row, whatever the number of rows: the order of the sum is part of the result.
+template <DType kType, size_t kRows>
+void dot_plain(const uint8_t* HWY_RESTRICT row, size_t n_cols, const float* HWY_RESTRICT x,
+               float* HWY_RESTRICT out, size_t out_stride) {
+  const BlockTag d;
+  BlockVec acc[kRows][2];
+  for (size_t r = 0; r < kRows; ++r) acc[r][0] = acc[r][1] = hn::Zero(d);
+  size_t i = 0;
+  for (; i + 2 * kLanes <= n_cols; i += 2 * kLanes) {
+    const auto w0 = load_plain<kType>(row + i * kBytes<kType>);
+    const auto w1 = load_plain<kType>(row + (i + kLanes) * kBytes<kType>);
+    for (size_t r = 0; r < kRows; ++r) {
+      const float* xr = x + r * n_cols + i;
+      acc[r][0] = hn::MulAdd(w0, hn::LoadU(d, xr), acc[r][0]);
+      acc[r][1] = hn::MulAdd(w1, hn::LoadU(d, xr + kLanes), acc[r][1]);
+    }
+  }
+  for (size_t r = 0; r < kRows; ++r) {
+    float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(acc[r][0], acc[r][1])));
+    for (size_t t = i; t < n_cols; ++t) {
+      sum += one_weight<kType>(row + t * kBytes<kType>) * x[r * n_cols + t];
+    }
+    out[r * out_stride] = sum;
+  }
+}
+
+template <DType kType, size_t kRows>
+void dot_blocks(const uint8_t* HWY_RESTRICT row, size_t n_cols, const float* HWY_RESTRICT x,
+                const float* HWY_RESTRICT sums, float* HWY_RESTRICT out, size_t out_stride) {
+  const BlockTag d;
+  const ScaleTag ds;
+  const size_t n_blocks = n_cols / kBlock;
+  BlockVec acc[kRows];
+  hn::Vec<ScaleTag> acc_m[kRows];  // lane 1 gathers m · sum(x)
+  for (size_t r = 0; r < kRows; ++r) {
+    acc[r] = hn::Zero(d);
+    acc_m[r] = hn::Zero(ds);
+  }
+  for (size_t b = 0; b < n_blocks; ++b, row += kBytes<kType>) {
+    BlockVec v[kBlockVecs];
+    unpack_block<kType>(row, v);
+    const auto scales = load_scales(row);
+    const auto scale = hn::Set(d, hn::GetLane(scales));
+    for (size_t r = 0; r < kRows; ++r) {
+      const float* xr = x + r * n_cols + b * kBlock;
+      auto s = hn::Mul(v[0], hn::LoadU(d, xr));
+      for (size_t i = 1; i < kBlockVecs; ++i) {
+        s = hn::MulAdd(v[i], hn::LoadU(d, xr + i * kLanes), s);
+      }
+      acc[r] = hn::MulAdd(scale, s, acc[r]);
+      if constexpr (kType == DType::kQ4_1) {
+        acc_m[r] = hn::MulAdd(scales, hn::LoadU(ds, sums + (r * n_blocks + b) * 2), acc_m[r]);
+      }
+    }
+  }
+  for (size_t r = 0; r < kRows; ++r) {
+    float sum = hn::GetLane(hn::SumOfLanes(d, acc[r]));
+    if constexpr (kType == DType::kQ4_1) sum += hn::ExtractLane(acc_m[r], 1);
+    out[r * out_stride] = sum;
+  }
+}
+
+template <DType kType, size_t kRows>
+void dot_range(const Matrix& w, int64_t begin, int64_t end, const float* x, const float* sums,
+               float* out, size_t out_stride) {
+  const auto n_cols = static_cast<size_t>(w.n_cols);
+  const int64_t stride = row_bytes(kType, w.n_cols);
+  for (int64_t o = begin; o < end; ++o) {
+    const uint8_t* row = static_cast<const uint8_t*>(w.data) + o * stride;
+    if constexpr (kIsBlocks<kType>) {
+      dot_blocks<kType, kRows>(row, n_cols, x, sums, out + (o - begin), out_stride);
+    } else {
+      dot_plain<kType, kRows>(row, n_cols, x, out + (o - begin), out_stride);
+    }
+  }
+}
+
+template <DType kType>
+void dot_typed(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x,
+               const float* sums, float* out, int64_t out_stride) {
+  const auto stride = static_cast<size_t>(out_stride);
+  while (n_x > 0) {
+    const int64_t n = n_x < 4 ? n_x : 4;  // more rows would not fit the registers
+    switch (n) {
+      case 1:
+        dot_range<kType, 1>(w, begin, end, x, sums, out, stride);
+        break;
+      case 2:
+        dot_range<kType, 2>(w, begin, end, x, sums, out, stride);
+        break;
+      case 3:
+        dot_range<kType, 3>(w, begin, end, x, sums, out, stride);
+        break;
+      default:
+        dot_range<kType, 4>(w, begin, end, x, sums, out, stride);
+        break;
+    }
+    n_x -= n;
+    x += n * w.n_cols;
+    if (sums != nullptr) sums += n * (w.n_cols / kQuantBlock) * 2;
+    out += n * out_stride;
+  }
+}
+
+template <class F>
+void with_dtype(DType t, F&& f) {
+  switch (t) {
+    case DType::kF32:
+      return f.template operator()<DType::kF32>();
+    case DType::kF16:
+      return f.template operator()<DType::kF16>();
+    case DType::kBF16:
+      return f.template operator()<DType::kBF16>();
+    case DType::kQ8_0:
+      return f.template operator()<DType::kQ8_0>();
+    case DType::kQ4_0:
+      return f.template operator()<DType::kQ4_0>();
+    case DType::kQ4_1:
+      return f.template operator()<DType::kQ4_1>();
+  }
+}
+
+void unpack_rows_here(const Matrix& w, int64_t begin, int64_t n, float* out) {
+  with_dtype(w.dtype, [&]<DType kType>() {
+    const int64_t stride = row_bytes(kType, w.n_cols);
+    for (int64_t o = 0; o < n; ++o) {
+      unpack_row<kType>(static_cast<const uint8_t*>(w.data) + (begin + o) * stride,
+                        static_cast<size_t>(w.n_cols), out + o * w.n_cols);
+    }
+  });
+}
+
+void dot_rows_here(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x,
+                   const float* sums, float* out, int64_t out_stride) {
+  with_dtype(w.dtype, [&]<DType kType>() {
+    dot_typed<kType>(w, begin, end, x, n_x, sums, out, out_stride);
+  });
+}
+
+}  // namespace reattn::kernels::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace reattn::kernels::cpu {
+
+HWY_EXPORT(unpack_rows_here);
+HWY_EXPORT(dot_rows_here);
+
+void unpack_rows(const Matrix& w, int64_t begin, int64_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(unpack_rows_here)(w, begin, n, out);
+}
+
+void dot_rows(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x,
+              const float* sums, float* out, int64_t out_stride) {
+  HWY_DYNAMIC_DISPATCH(dot_rows_here)(w, begin, end, x, n_x, sums, out, out_stride);
+}
+
+void block_sums(const float* x, int64_t n_x, int64_t n_cols, float* sums) {
+  for (int64_t b = 0; b < n_x * n_cols / kQuantBlock; ++b) {
+    float sum[4] = {};
+    for (int64_t i = 0; i < kQuantBlock; ++i) sum[i % 4] += x[b * kQuantBlock + i];
+    sums[2 * b] = 0;
+    sums[2 * b + 1] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  }
+}
+
+}  // namespace reattn::kernels::cpu
+#endif
