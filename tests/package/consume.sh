@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# consume.sh cmake|pkg-config PREFIX WORK CC: builds consumer/ against an installed library and runs it.
+# consume.sh cmake|pkg-config PREFIX WORK CC: builds consumer/ on an installed library, and runs it.
 set -euo pipefail
 way=$1 prefix=$2 work=$3 compiler=$4
 consumer=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/consumer
@@ -8,8 +8,8 @@ rm -rf "$work"
 mkdir -p "$work"
 case $way in
   cmake)
-    cmake -G Ninja -S "$consumer" -B "$work" -DCMAKE_C_COMPILER="$compiler" -DCMAKE_PREFIX_PATH="$prefix" \
-      -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF
+    cmake -G Ninja -S "$consumer" -B "$work" -DCMAKE_C_COMPILER="$compiler" \
+      -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF
     cmake --build "$work"
     ;;
   pkg-config)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# install.sh BUILD SOURCE WORK: installs the build into WORK/installed, and into a prefix that is then
-# moved to WORK/moved; fails when what was installed names the machine's folders or holds internals.
+# install.sh BUILD SOURCE WORK: installs the build into WORK/installed, and into a prefix that is
+# then moved to WORK/moved; fails when what was installed names folders of this machine or holds
+# internals.
 set -euo pipefail
 build=$1 source=$2 work=$3
 
