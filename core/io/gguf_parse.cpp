@@ -54,6 +54,7 @@ class HeaderReader {
 
   void read(std::span<std::byte> out, std::string_view what) {
     need(out.size(), what);
+    if (out.empty()) return;
     if (out.size() > buffer_.size()) {
       file_.read_at(position_, out);
       position_ += out.size();
