@@ -159,7 +159,9 @@ TEST_F(EngineTest, RecalledSpansLieInTheMiddle) {
         EXPECT_GE(spans[i].begin, 8);
         EXPECT_LE(spans[i].end, n - 64);
         EXPECT_LT(spans[i].begin, spans[i].end);
-        if (i > 0) EXPECT_LE(spans[i].votes, spans[i - 1].votes);
+        if (i > 0) {
+          EXPECT_LE(spans[i].votes, spans[i - 1].votes);
+        }
       }
     }
   }
@@ -187,7 +189,7 @@ TEST_F(EngineTest, EverySelectionRunsAndStaysDeterministic) {
       s.selection = selection;
       s.kv_dtype = dtype;
       s.vote_stride = 3;
-      auto a = read(kDocument, s), b = read(kDocument, s);
+      auto a = read(document(300), s), b = read(document(300), s);
       EXPECT_EQ(ask(a, 6), ask(b, 6));
     }
   }
@@ -197,7 +199,7 @@ TEST_F(EngineTest, EverySelectionRunsAndStaysDeterministic) {
 TEST_F(EngineTest, ShortTextsAreFullAttention) {
   select::Settings full = small_settings();
   full.selection = select::Selection::kFull;
-  auto a = read(document(150), full), b = read(document(150));
+  auto a = read(document(60), full), b = read(document(60));
   ASSERT_LE(a->info().n_tokens, 72 - 4);
   EXPECT_EQ(ask(a, 4), ask(b, 4));
 }
