@@ -1,0 +1,136 @@
+// Times scoring and attention alone: kernel_bench [n_threads] [n_keys] [scope].
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/ops.hpp"
+
+namespace {
+
+using reattn::kernels::AttendArgs;
+using reattn::kernels::DType;
+using reattn::kernels::kPageTokens;
+using reattn::kernels::KvAppendArgs;
+using reattn::kernels::KvPages;
+using reattn::kernels::RopeLayout;
+using reattn::kernels::ScoreArgs;
+namespace cpu = reattn::kernels::cpu;
+
+constexpr int32_t kHeads = 9, kKvHeads = 3, kHeadDim = 64;
+
+std::vector<float> random_floats(int64_t n) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> out(static_cast<size_t>(n));
+  for (float& x : out) x = normal(random);
+  return out;
+}
+
+struct Seconds {
+  double wall = 1e30, cpu = 1e30;  // cpu: of all threads; what counts on a busy machine
+};
+
+Seconds best_seconds(int n_runs, const std::function<void()>& run) {
+  Seconds best;
+  for (int i = 0; i < n_runs; ++i) {
+    const std::clock_t cpu = std::clock();
+    const auto begin = std::chrono::steady_clock::now();
+    run();
+    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
+    best.wall = std::min(best.wall, wall.count());
+    best.cpu = std::min(best.cpu, static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
+  }
+  return best;
+}
+
+void print(const std::string& what, Seconds s, double flop) {
+  std::printf("%-48s %9.3f ms wall, %9.3f ms cpu, %6.1f GFLOP/s, %5.1f a busy core\n", what.c_str(),
+              s.wall * 1e3, s.cpu * 1e3, flop / s.wall * 1e-9, flop / s.cpu * 1e-9);
+}
+
+struct Cache {
+  explicit Cache(const cpu::Context& c, int64_t n, DType dtype)
+      : floats(random_floats(n * kKvHeads * kHeadDim)) {
+    const int64_t n_pages = (n + kPageTokens - 1) / kPageTokens;
+    for (int64_t i = 0; i < 2 * n_pages; ++i) {
+      void* page = std::aligned_alloc(64, kPageTokens * kKvHeads * kHeadDim * 4);
+      (i < n_pages ? k : v).push_back(page);
+    }
+    pages = {k.data(), v.data(), dtype, kKvHeads, kHeadDim};
+    append = {floats.data(), floats.data(), n, 0, pages};
+    cpu::kv_append(c, append);
+  }
+  ~Cache() {
+    for (void* page : k) std::free(page);
+    for (void* page : v) std::free(page);
+  }
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
+  std::vector<float> floats;
+  std::vector<void*> k, v;
+  KvPages pages;
+  KvAppendArgs append;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int n_threads = argc > 1 ? std::atoi(argv[1]) : 2;
+  const int64_t n_keys = argc > 2 ? std::atoll(argv[2]) : 32768;
+  const int64_t scope = argc > 3 ? std::atoll(argv[3]) : 3072;
+  if (n_threads < 1 || n_keys < 1 || scope < 512) {
+    std::fprintf(stderr, "usage: kernel_bench [n_threads] [n_keys] [scope, at least 512]\n");
+    return 2;
+  }
+  cpu::ThreadPool pool(n_threads);
+  cpu::ScratchPool scratch;
+  const cpu::Context c{pool, scratch, nullptr};
+  const std::vector<float> q = random_floats(512 * kHeads * kHeadDim);
+  std::vector<float> out(q.size());
+  std::vector<int32_t> picks(512 * kHeads * 16);
+  std::vector<float> angles(static_cast<size_t>(scope * kHeadDim / 2), 0.7f);
+
+  for (const DType dtype : {DType::kF16, DType::kF32}) {
+    const std::string name(dtype_info(dtype).name);
+    const Cache cache(c, std::max(n_keys, scope), dtype);
+    print(name + " append", best_seconds(3, [&] { cpu::kv_append(c, cache.append); }), 0);
+    const auto score = [&](int64_t n_queries, int32_t top_k, int32_t stride, bool block1) {
+      const ScoreArgs a{q.data(), n_queries, kHeads, cache.pages, 0,
+                        n_keys,   top_k,     stride, block1,      picks.data()};
+      const int64_t n_rows = reattn::kernels::n_voters(n_queries, stride) * kHeads;
+      print(reattn::concat(name, " score ", n_queries, " queries, top_k ", top_k, ", stride ",
+                           stride, block1 ? ", block1" : ""),
+            best_seconds(n_queries == 1 ? 50 : 5, [&] { cpu::score(c, a); }),
+            2.0 * static_cast<double>(n_rows * n_keys) * kHeadDim);
+    };
+    score(512, 4, 1, false);
+    score(512, 16, 1, false);
+    score(512, 4, 4, false);
+    score(512, 4, 1, true);
+    score(30, 4, 1, false);
+    score(1, 4, 1, false);
+    for (const int64_t n_queries : {512, 30, 1}) {
+      const AttendArgs a{.q = q.data(),
+                         .n_queries = n_queries,
+                         .n_heads = kHeads,
+                         .pages = cache.pages,
+                         .n_tokens = scope,
+                         .n_global = 0,
+                         .recalled = nullptr,
+                         .n_recalled = nullptr,
+                         .local_begin = 0,
+                         .rope = {angles.data(), angles.data(), scope, RopeLayout::kInterleaved},
+                         .scale = 0.125f,
+                         .out = out.data()};
+      print(reattn::concat(name, " attend ", n_queries, " queries"),
+            best_seconds(n_queries == 1 ? 50 : 5, [&] { cpu::attend(c, a); }),
+            4.0 * static_cast<double>(n_queries * (scope - n_queries / 2)) * kHeads * kHeadDim);
+    }
+  }
+}
