@@ -240,8 +240,6 @@ reattn_status reattn_model_estimate(const reattn_model* model,
     const reattn_session_options defaults = from_settings(header.default_settings);
     const select::Settings settings =
         to_settings(options ? read_struct(options, defaults, "options") : defaults);
-    select::check(settings, header.config.n_window);
-    if (n_tokens < 0) fail(ErrorCode::kArg, "n_tokens is ", n_tokens, ", below 0");
     const engine::MemoryPlan plan = engine::plan(header, settings, n_tokens);
     const uint64_t held = object->header_only() ? 0 : plan.weights_bytes;
     const uint64_t memory_free = object->memory_free();

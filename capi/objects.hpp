@@ -7,7 +7,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <string>
 #include <thread>
 
@@ -83,8 +82,7 @@ struct RequestObject {
   using Handle = reattn_request;
 
   std::shared_ptr<engine::Request> request;
-  // next and add_stop hold it alone, readers share it; nobody ever waits for it.
-  std::shared_mutex in_use;
+  std::mutex in_use;  // held by next and add_stop; nobody ever waits for it
   std::optional<engine::Event>
       pending;  // made, but the caller's buffer was too small; in_use guards
 };

@@ -1,6 +1,5 @@
 // Requests: one pull at a time.
 #include <mutex>
-#include <shared_mutex>
 #include <utility>
 
 #include "capi/convert.hpp"
@@ -39,16 +38,9 @@ static_assert(sizeof(engine::Span) == sizeof(reattn_span) &&
 constexpr reattn_request_options kDefaults{.top_p = 1};
 
 // Alone with the request, or kBusy.
-std::unique_lock<std::shared_mutex> use(RequestObject& object) {
+std::unique_lock<std::mutex> use(RequestObject& object) {
   std::unique_lock lock(object.in_use, std::try_to_lock);
   if (!lock) fail(ErrorCode::kBusy, "the request is in another call");
-  return lock;
-}
-
-// Together with other readers, or kBusy.
-std::shared_lock<std::shared_mutex> look(RequestObject& object) {
-  std::shared_lock lock(object.in_use, std::try_to_lock);
-  if (!lock) fail(ErrorCode::kBusy, "reattn_request_next is working on the request");
   return lock;
 }
 
@@ -57,19 +49,14 @@ reattn_event to_event(const engine::Event& event) {
   out.kind = static_cast<int32_t>(event.kind);
   out.token = -1;
   out.text_bytes = static_cast<uint32_t>(event.text.size());
-  switch (event.kind) {
-    case EventKind::kPrefill:
-      out.n_done = event.n_done;
-      out.n_total = event.n_total;
-      break;
-    case EventKind::kText:
-      out.token = event.token;
-      out.logprob = event.logprob;
-      break;
-    case EventKind::kDone:
-      out.reason = static_cast<int32_t>(event.reason);
-      break;
+  if (event.kind == EventKind::kText) {
+    out.token = event.token;
+    out.logprob = event.logprob;
+  } else {
+    out.n_done = event.n_done;
+    out.n_total = event.n_total;
   }
+  if (event.kind == EventKind::kDone) out.reason = static_cast<int32_t>(event.reason);
   return out;
 }
 
@@ -145,7 +132,6 @@ reattn_status reattn_request_logits(const reattn_request* request, float* logits
                                     uint64_t* needed, reattn_error** err) {
   return guard(err, [&] {
     const auto object = pin<RequestObject>(request);
-    const auto lock = look(*object);
     const Output out(logits, cap, needed, "logits");
     out.write(object->request->logits());
     return REATTN_OK;
@@ -157,15 +143,7 @@ reattn_status reattn_request_recalled(const reattn_request* request, int64_t lay
                                       reattn_error** err) {
   return guard(err, [&] {
     const auto object = pin<RequestObject>(request);
-    const auto lock = look(*object);
     const Output out(spans, cap, needed, "spans");
-    const int64_t n_layers = object->request->session()->model().config().n_layers;
-    if (layer < REATTN_ALL_LAYERS || layer >= n_layers) {
-      fail(ErrorCode::kArg, "layer is ", layer, ", not REATTN_ALL_LAYERS or 0 ... ", n_layers - 1);
-    }
-    if (scope < REATTN_RECALLED_LAST_STEP || scope > REATTN_RECALLED_ANSWER) {
-      fail(ErrorCode::kArg, "scope is ", scope, ", not one of REATTN_RECALLED_*");
-    }
     out.write(object->request->recalled(layer, static_cast<RecalledScope>(scope)));
     return REATTN_OK;
   });

@@ -513,8 +513,8 @@ enum {
 typedef struct reattn_event {
   uint32_t struct_size;
   int32_t kind;        /* REATTN_EVENT_* */
-  int64_t n_done;      /* PREFILL: tokens of this request's input read so far, else 0 */
-  int64_t n_total;     /* PREFILL: tokens of this request's input, else 0 */
+  int64_t n_done;      /* PREFILL, DONE: tokens of this request's input that are read */
+  int64_t n_total;     /* PREFILL, DONE: tokens of this request's input */
   int32_t token;       /* TEXT: id of the generated token, else -1 */
   float logprob;       /* TEXT: its log-probability at temperature 1, else 0 */
   int32_t reason;      /* DONE: REATTN_DONE_*, else 0 */
@@ -540,8 +540,7 @@ REATTN_API reattn_status reattn_request_next(reattn_request* request, int64_t ti
 REATTN_API reattn_status reattn_request_cancel(const reattn_request* request, reattn_error** err);
 
 /* Logits after the last token that was read or generated; logits: [cap], n_vocab of them.
- * Any thread. Errors: ARG (there are none yet), BUFFER, BUSY while reattn_request_next runs.
- * Since 0.1. */
+ * Any thread. Errors: ARG (there are none yet), BUFFER. Since 0.1. */
 REATTN_API reattn_status reattn_request_logits(const reattn_request* request, float* logits,
                                                uint64_t cap, uint64_t* needed, reattn_error** err);
 
@@ -563,8 +562,7 @@ enum {
 /* Where from the model drew: the passages recalled in layer `layer` (0 ... n_layers - 1, or
  * REATTN_ALL_LAYERS for their sum) over `scope` (REATTN_RECALLED_*), most voted first, equal votes:
  * the earlier first. Passages that touch are one, with the sum of their votes. spans: [cap]. None
- * where nothing was recalled. Any thread. Errors: ARG, BUFFER, BUSY while reattn_request_next runs.
- * Since 0.1. */
+ * where nothing was recalled. Any thread. Errors: ARG, BUFFER. Since 0.1. */
 REATTN_API reattn_status reattn_request_recalled(const reattn_request* request, int64_t layer,
                                                  int32_t scope, reattn_span* spans, uint64_t cap,
                                                  uint64_t* needed, reattn_error** err);
