@@ -8,7 +8,7 @@
 namespace reattn::kernels::cpu {
 
 constexpr int64_t kQuantBlock = 32;  // elements of every block type
-constexpr int64_t kMaxDotRows = 7;   // input rows of one dot_rows() call
+constexpr int64_t kMaxDotRows = 15;  // input rows up to which dot_rows() beats unpacking first
 
 // Rows [begin, begin + n) of w as floats: out is [n, w.n_cols].
 void unpack_rows(const Matrix& w, int64_t begin, int64_t n, float* out);

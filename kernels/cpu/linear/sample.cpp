@@ -88,8 +88,10 @@ int32_t draw(const SampleArgs& a, float max) {
   }
   const double target = a.uniform * (mass_known ? mass : mass_of(n));
   size_t chosen = 0;
-  for (double run = candidates.weight(0); chosen + 1 < n && run <= target;) {
-    run += candidates.weight(++chosen);
+  for (double run = candidates.weight(0); chosen + 1 < n && run <= target; ++chosen) {
+    const double next = candidates.weight(chosen + 1);
+    if (next == 0) break;  // rounding of the mass must not reach what has no probability
+    run += next;
   }
   return candidates.id(chosen);
 }

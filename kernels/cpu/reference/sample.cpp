@@ -54,10 +54,13 @@ void sample(const SampleArgs& a) {
       n = n_kept;
     }
     while (n > 1 && weights[n - 1] < a.min_p) --n;
-    double total = 0, run = 0;
+    while (n > 1 && weights[n - 1] == 0) --n;  // no rounding may reach what has no probability
+    double total = 0;
     for (size_t i = 0; i < n; ++i) total += weights[i];
     size_t chosen = 0;
-    for (run = weights[0]; chosen + 1 < n && run <= a.uniform * total;) run += weights[++chosen];
+    for (double run = weights[0]; chosen + 1 < n && run <= a.uniform * total;) {
+      run += weights[++chosen];
+    }
     order[0] = order[chosen];
   }
   *a.token = order[0];
