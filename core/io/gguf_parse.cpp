@@ -137,10 +137,6 @@ uint32_t read_version(HeaderReader& in) {
   return version;
 }
 
-uint64_t read_count(HeaderReader& in, std::string_view what) {
-  return in.number<uint64_t>(what);
-}
-
 // A count read from the header against the bytes that are left for what it counts.
 void check_count(const HeaderReader& in, std::string_view what, uint64_t n, uint64_t min_bytes,
                  uint64_t limit) {
@@ -201,7 +197,7 @@ Value read_value(HeaderReader& in) {
     return value;
   }
   value.element_type = read_type(in, "array element type");
-  value.count = read_count(in, "array length");
+  value.count = in.number<uint64_t>("array length");
   if (value.element_type == ValueType::kArray) {
     in.fail_here(ErrorCode::kUnsupported, "an array of arrays");
   }
@@ -340,8 +336,8 @@ Gguf Gguf::parse(File file) {
   Gguf gguf(std::move(file));
   HeaderReader in(gguf.file_);
   gguf.version_ = read_version(in);
-  const uint64_t n_tensors = read_count(in, "n_tensors");
-  const uint64_t n_keys = read_count(in, "n_kv");
+  const uint64_t n_tensors = in.number<uint64_t>("n_tensors");
+  const uint64_t n_keys = in.number<uint64_t>("n_kv");
   check_count(in, "n_tensors", n_tensors, kMinTensorBytes, kMaxTensors);
   check_count(in, "n_kv", n_keys, kMinKeyBytes, kMaxKeys);
 
