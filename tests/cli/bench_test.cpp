@@ -1,0 +1,33 @@
+// reattn bench.
+#include "tests/cli/fixture.hpp"
+
+namespace reattn::test {
+namespace {
+
+class Bench : public Command {};
+
+TEST_F(Bench, ALineForEachLength) {
+  const auto lines =
+      json_lines({"bench", model(), "--lengths", "100,700", "--decode", "5", "--threads", "1"});
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0]["length"], 100);
+  EXPECT_EQ(lines[1]["length"], 700);
+  for (const auto& line : lines) {
+    EXPECT_GT(line["prefill_tokens_per_second"], 0);
+    EXPECT_GT(line["decode_tokens_per_second"], 0);
+    EXPECT_EQ(line["n_decode"], 5);
+    EXPECT_EQ(line["n_threads"], 1);
+    EXPECT_GT(line["peak_bytes"], 1 << 20);
+  }
+}
+
+TEST_F(Bench, TextIsRepeated) {
+  const auto lines =
+      json_lines({"bench", model(), "--lengths", "3000", "--decode", "0", "--file", document()});
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0]["length"], 3000);
+  EXPECT_EQ(lines[0]["n_decode"], 0);
+}
+
+}  // namespace
+}  // namespace reattn::test
