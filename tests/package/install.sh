@@ -31,4 +31,7 @@ while IFS= read -r file; do
       ;;
   esac
 done < <(find . -type f -o -type l)
+if [[ -e bin/reattn ]]; then
+  bin/reattn --version >/dev/null  # finds its library beside it, wherever that is
+fi
 exit $status
