@@ -59,6 +59,12 @@ inline int64_t check(const AttendArgs& a) {
     fail(ErrorCode::kArg, "attend: n_recalled is ", n_recalled, ", the middle holds ",
          a.local_begin - a.n_global);
   }
+  for (int64_t i = 0; i < n_recalled; ++i) {
+    if (a.recalled[i] < a.n_global || a.recalled[i] >= a.local_begin) {
+      fail(ErrorCode::kArg, "attend: recalled position ", a.recalled[i], " is outside the middle [",
+           a.n_global, ", ", a.local_begin, ")");
+    }
+  }
   const int64_t scope = a.n_global + n_recalled + a.n_tokens - a.local_begin;
   if (a.n_queries < 0 || a.n_queries > a.n_tokens - a.local_begin) {
     fail(ErrorCode::kArg, "attend: n_queries is ", a.n_queries, ", the local window holds ",
