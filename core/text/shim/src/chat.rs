@@ -1,21 +1,32 @@
 //! Chat messages to text, with what users wrote told apart from what the template wrote.
 
 use crate::error::{fail, guard, Code, Outcome};
-use crate::template::{now, render, Limits};
+use crate::template::{render, Limits};
 use crate::tokenizer::Tokenizer;
-use minijinja::value::Serde;
-use minijinja::Value;
+use crate::watch::Watch;
 use serde_json::{json, Value as Json};
 use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{channel, RecvTimeoutError};
+use std::sync::Arc;
+use std::thread::Builder;
+use std::time::{Duration, Instant};
 
-const MAX_MESSAGES_BYTES: usize = 1 << 30;
+const MAX_MESSAGES_BYTES: usize = 256 << 20;
+const MAX_TEMPLATE_BYTES: usize = 128 << 10;
+
+// What rendering may take: a base, and more for each message or byte of them.
 const BASE_FUEL: u64 = 300_000;
 const FUEL_PER_MESSAGE: u64 = 4_000;
 const BASE_OUTPUT_BYTES: usize = 1 << 20;
-/// Rendering and dropping nested values recurse; fuel bounds their depth, and this holds it. The
-/// caller's own stack may be small.
-const STACK_BYTES: usize = 64 << 20;
-const STACK_BYTES_PER_MESSAGE: usize = 64 << 10;
+const BASE_MEMORY_BYTES: usize = 64 << 20;
+const MEMORY_PER_BYTE: usize = 128;
+const BASE_TIME: Duration = Duration::from_secs(5);
+const TIME_PER_MIB: Duration = Duration::from_secs(1);
+/// Parsing, printing and dropping nested values recurse as deep as source and fuel allow. Only
+/// what is touched becomes memory.
+const STACK_BYTES: usize = 256 << 20;
+const STACK_BYTES_PER_MESSAGE: usize = 512 << 10;
 
 pub struct Request<'a> {
     pub template: &'a str,
@@ -140,47 +151,89 @@ fn by_search(plain: &str, tokenizer: &Tokenizer, messages: &[Json]) -> Outcome<V
     Ok(first)
 }
 
-fn render_here(
-    tokenizer: &Tokenizer,
-    request: &Request,
-    messages: &mut Vec<Json>,
-    mark_contents: bool,
-    limits: &Limits,
-) -> Outcome<Rendered> {
-    let time = now();
-    let render_with = |messages: &[Json]| {
-        let context = json!({
-            "messages": messages,
-            "add_generation_prompt": request.add_generation_prompt,
-            "bos_token": request.bos,
-            "eos_token": request.eos,
-            "tools": null,
-            "documents": null,
-        });
-        render(request.template, Value::from(Serde(&context)), time, limits)
-    };
-    let text = render_with(messages)?;
-    if !mark_contents {
-        return Ok(Rendered { text, contents: Vec::new() });
-    }
-    let word = unused_word(request);
-    let originals = messages.clone();
-    for (i, message) in messages.iter_mut().enumerate() {
-        let trimmed = core(&originals[i]);
+fn context(request: &Request, messages: &[Json]) -> Json {
+    json!({
+        "messages": messages,
+        "add_generation_prompt": request.add_generation_prompt,
+        "bos_token": request.bos,
+        "eos_token": request.eos,
+        "tools": null,
+        "documents": null,
+    })
+}
+
+/// The messages with `word`, their number and a `z` for each content.
+fn marked(messages: &[Json], word: &str) -> Vec<Json> {
+    let mut out = messages.to_vec();
+    for (i, message) in out.iter_mut().enumerate() {
+        let (whole, trimmed) = (content(&messages[i]), core(&messages[i]));
         if !trimmed.is_empty() {
-            let whole = content(&originals[i]);
             let lead = whole.len() - whole.trim_start().len();
             let tail = &whole[lead + trimmed.len()..];
             message["content"] = format!("{}{word}{i}z{tail}", &whole[..lead]).into();
         }
     }
-    let marks =
-        render_with(messages).ok().and_then(|marked| by_marks(&text, &marked, &word, &originals));
-    let contents = match marks {
-        Some(contents) => contents,
-        None => by_search(&text, tokenizer, &originals)?,
+    out
+}
+
+/// Renders on a thread whose memory, time and stack are bounded.
+fn render_watched(
+    tokenizer: &Tokenizer,
+    request: &Request,
+    n_messages: usize,
+    contexts: Vec<Json>,
+) -> Outcome<Vec<Outcome<String>>> {
+    let n_bytes = request.messages_json.len();
+    if request.template.len() > MAX_TEMPLATE_BYTES {
+        let n = request.template.len();
+        return fail(
+            Code::Format,
+            format!("tokenizer.chat_template has {n} bytes; at most {MAX_TEMPLATE_BYTES}"),
+        );
+    }
+    let condemned = &tokenizer.template_condemned;
+    let refuse = |why: &str| fail(Code::Format, format!("tokenizer.chat_template: {why}"));
+    if condemned.load(Relaxed) {
+        return refuse("an earlier call had to stop it");
+    }
+    let fuel = BASE_FUEL + FUEL_PER_MESSAGE * n_messages as u64 + n_bytes as u64;
+    let limits = Limits { fuel, output_bytes: BASE_OUTPUT_BYTES + 2 * n_bytes };
+    let deadline = Instant::now() + BASE_TIME + TIME_PER_MIB * (n_bytes >> 20) as u32;
+    let watch = Arc::new(Watch::new(BASE_MEMORY_BYTES + MEMORY_PER_BYTE * n_bytes));
+    let (sender, receiver) = channel();
+    let work = {
+        let (watch, source) = (watch.clone(), request.template.to_string());
+        move || {
+            let result = guard(|| Ok(render(&source, contexts, limits, &watch)));
+            // The receiver may have given up.
+            let _ = sender.send(result);
+        }
     };
-    Ok(Rendered { text, contents })
+    let thread = Builder::new()
+        .stack_size(STACK_BYTES + STACK_BYTES_PER_MESSAGE * n_messages)
+        .spawn(work)
+        .or_else(|e| fail(Code::OomHost, format!("a thread for the chat template: {e}")))?;
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(10)) {
+            Ok(result) => {
+                let _ = thread.join();
+                return result;
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return fail(Code::Internal, "the chat template's thread died");
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if watch.exceeded.load(Relaxed) {
+            condemned.store(true, Relaxed);
+            return refuse(&format!("it takes more than {} bytes of memory", watch.budget));
+        }
+        if Instant::now() > deadline {
+            watch.stop.store(true, Relaxed);
+            condemned.store(true, Relaxed);
+            return refuse("it takes too long");
+        }
+    }
 }
 
 pub fn render_chat(
@@ -188,21 +241,22 @@ pub fn render_chat(
     request: &Request,
     mark_contents: bool,
 ) -> Outcome<Rendered> {
-    let mut messages = parse(request.messages_json)?;
-    let limits = Limits {
-        fuel: BASE_FUEL
-            + FUEL_PER_MESSAGE * messages.len() as u64
-            + request.messages_json.len() as u64,
-        output_bytes: BASE_OUTPUT_BYTES + 2 * request.messages_json.len(),
+    let messages = parse(request.messages_json)?;
+    let mut contexts = vec![context(request, &messages)];
+    let word = unused_word(request);
+    if mark_contents {
+        contexts.push(context(request, &marked(&messages, &word)));
+    }
+    let mut renderings = render_watched(tokenizer, request, messages.len(), contexts)?.into_iter();
+    let text = renderings.next().unwrap_or_else(|| fail(Code::Internal, "nothing rendered"))?;
+    let contents = match renderings.next() {
+        None => Vec::new(),
+        Some(marked) => {
+            match marked.ok().and_then(|marked| by_marks(&text, &marked, &word, &messages)) {
+                Some(contents) => contents,
+                None => by_search(&text, tokenizer, &messages)?,
+            }
+        }
     };
-    let stack = STACK_BYTES + STACK_BYTES_PER_MESSAGE * messages.len();
-    std::thread::scope(|scope| {
-        let run =
-            || guard(|| render_here(tokenizer, request, &mut messages, mark_contents, &limits));
-        let thread = std::thread::Builder::new()
-            .stack_size(stack)
-            .spawn_scoped(scope, run)
-            .or_else(|e| fail(Code::OomHost, format!("a thread for the chat template: {e}")))?;
-        thread.join().unwrap_or_else(|_| fail(Code::Internal, "the chat template's thread died"))
-    })
+    Ok(Rendered { text, contents })
 }

@@ -6,6 +6,7 @@ mod json;
 mod split;
 mod template;
 mod tokenizer;
+mod watch;
 
 use error::{fail, guard, Code, Failure, Outcome};
 use std::ffi::c_void;
@@ -190,7 +191,9 @@ pub unsafe extern "C" fn reattn_text_encode(
                              inside a character"),
                 );
                 }
-                ranges.push(begin..end);
+                if begin < end {
+                    ranges.push(begin..end);
+                }
                 at = end;
             }
             unsafe { &*tokenizer }.encode(text, parse_special != 0, &ranges, &mut |ids| {

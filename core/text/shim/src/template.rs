@@ -2,18 +2,20 @@
 
 use crate::error::{fail, Code, Failure, Outcome};
 use crate::json::tojson;
+use crate::watch::Watch;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::ValueKind;
+use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, State, Value};
+use serde_json::Value as Json;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 const MAX_RECURSION: usize = 200;
 
 /// Marks the error of a template that called raise_exception.
 const RAISED: &str = "the chat template refuses these messages: ";
 
+#[derive(Clone, Copy)]
 pub struct Limits {
     /// Instructions, and blocks of 64 bytes made or read.
     pub fuel: u64,
@@ -21,7 +23,7 @@ pub struct Limits {
 }
 
 /// Seconds since the epoch, taken once so that two renderings agree.
-pub fn now() -> libc::time_t {
+fn now() -> libc::time_t {
     // SAFETY: a null pointer asks for the return value alone.
     unsafe { libc::time(std::ptr::null_mut()) }
 }
@@ -44,41 +46,11 @@ fn strftime(time: libc::time_t, format: &str) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&out[..n]).into_owned())
 }
 
-/// A string that pays for each part before it grows.
-struct Metered<'a, 'b, 'c> {
-    out: String,
-    state: &'a State<'b, 'c>,
-}
-
-impl std::fmt::Write for Metered<'_, '_, '_> {
-    fn write_str(&mut self, s: &str) -> std::fmt::Result {
-        let cost = (self.out.len() + s.len()) / 64 - self.out.len() / 64;
-        if cost > 0 {
-            self.state.consume_fuel(cost as u64).map_err(|_| std::fmt::Error)?;
-        }
-        self.out.push_str(s);
-        Ok(())
-    }
-}
-
-/// Python's methods. Those that read a long string pay for reading it, and join pays for the items
-/// it copies: a list may hold one long string many times.
+/// Python's methods; those of a long string pay for reading it.
 fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
-    if let Some(s) = value.as_str() {
-        if s.len() >= 64 {
-            state.consume_fuel((s.len() / 64) as u64)?;
-        }
-        if let ("join", [items]) = (name, args) {
-            let mut joined = Metered { out: String::new(), state };
-            for (i, item) in items.try_iter()?.enumerate() {
-                let separator = if i == 0 { "" } else { s };
-                write!(joined, "{separator}{item}")
-                    .map_err(|_| Error::from(ErrorKind::OutOfFuel))?;
-            }
-            return Ok(Value::from(joined.out));
-        }
-    } else if value.kind() == ValueKind::Seq {
-        state.consume_fuel(value.len().unwrap_or(0) as u64)?;
+    let n = value.as_str().map_or(0, str::len);
+    if n >= 64 {
+        state.consume_fuel((n / 64) as u64)?;
     }
     minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
 }
@@ -114,25 +86,15 @@ fn failure(error: &Error) -> Failure {
     }
 }
 
+/// Renders `source` with each of `contexts`, which share one clock and one budget of memory.
 pub fn render(
     source: &str,
-    context: Value,
-    time: libc::time_t,
-    limits: &Limits,
-) -> Outcome<String> {
-    if source.len() > MAX_TEMPLATE_BYTES {
-        return fail(
-            Code::Format,
-            format!(
-                "tokenizer.chat_template has {} bytes; at most {MAX_TEMPLATE_BYTES}",
-                source.len()
-            ),
-        );
-    }
+    contexts: Vec<Json>,
+    limits: Limits,
+    watch: &Watch,
+) -> Vec<Outcome<String>> {
+    let time = now();
     let mut env = Environment::new();
-    // The environment that Hugging Face's apply_chat_template makes.
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    env.set_syntax(syntax.map_err(|e| failure(&e))?);
     env.set_fuel(Some(limits.fuel));
     env.set_recursion_limit(MAX_RECURSION);
     env.set_unknown_method_callback(method);
@@ -141,8 +103,21 @@ pub fn render(
     env.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
     });
-    let mut out = Bounded { out: Vec::new(), limit: limits.output_bytes };
-    let template = env.template_from_str(source).map_err(|e| failure(&e))?;
-    template.render_captured_to(context, &mut out).map_err(|e| failure(&e))?;
-    String::from_utf8(out.out).or_else(|e| fail(Code::Internal, e))
+    watch.run(|| {
+        // The environment that Hugging Face's apply_chat_template makes.
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        let template = syntax.and_then(|syntax| {
+            env.set_syntax(syntax);
+            env.template_from_str(source)
+        });
+        let one = |context: Json| {
+            let template = template.as_ref().map_err(failure)?;
+            let mut out = Bounded { out: Vec::new(), limit: limits.output_bytes };
+            template
+                .render_captured_to(Value::from(Serde(&context)), &mut out)
+                .map_err(|e| failure(&e))?;
+            String::from_utf8(out.out).or_else(|e| fail(Code::Internal, e))
+        };
+        contexts.into_iter().map(one).collect()
+    })
 }

@@ -5,6 +5,7 @@ use crate::split;
 use ahash::AHashMap;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 use tokenizers::models::bpe::BPE;
 use tokenizers::Model;
 
@@ -18,12 +19,14 @@ const EMIT_IDS: usize = 1 << 16;
 
 pub struct Tokenizer {
     bpe: BPE,
-    /// Token of each byte, which is where a word of one byte ends.
+    /// GPT-2's character for each byte.
     byte_chars: [char; 256],
     special: Option<AhoCorasick>,
     special_ids: Vec<u32>,
     special_texts: Vec<String>,
     split_digits: bool,
+    /// Its chat template once had to be stopped by force.
+    pub template_condemned: AtomicBool,
 }
 
 /// GPT-2's alphabet: printable Latin-1 bytes stand for themselves, the others follow from U+0100.
@@ -119,7 +122,15 @@ impl Tokenizer {
             Some(built)
         };
         let byte_chars = byte_alphabet();
-        Ok(Self { bpe, byte_chars, special, special_ids, special_texts, split_digits })
+        Ok(Self {
+            bpe,
+            byte_chars,
+            special,
+            special_ids,
+            special_texts,
+            split_digits,
+            template_condemned: AtomicBool::new(false),
+        })
     }
 
     /// Gives the ids of `text` to `emit` in blocks. Special tokens match outside `protected`.
