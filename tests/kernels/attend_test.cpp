@@ -9,6 +9,7 @@
 #include "kernels/cpu/ops.hpp"
 #include "kernels/cpu/reference/half.hpp"
 #include "kernels/cpu/reference/reference.hpp"
+#include "tests/kernels/each_target.hpp"
 #include "tests/kernels/paged_cache.hpp"
 
 namespace reattn::kernels {
@@ -158,6 +159,21 @@ TEST(Attend, EqualsTheReferenceToRounding) {
   }
 }
 
+TEST(Attend, EveryTargetEqualsTheReferenceToRounding) {
+  const std::vector<Shape> all = shapes();
+  for (size_t i = 0; i < all.size(); i += i + 7 < all.size() - 5 ? 7 : 1) {  // and the last ones
+    Case c(all[i]);
+    const AttendArgs a = c.args();
+    const std::vector<float> want = plain(a);
+    for_each_target([&] {
+      const std::vector<float> got = fast(a, 2);
+      for (size_t j = 0; j < want.size(); ++j) {
+        ASSERT_NEAR(got[j], want[j], 2e-5) << all[i] << " element " << j;
+      }
+    });
+  }
+}
+
 TEST(Attend, LargeScoresNeitherOverflowNorVanish) {
   for (const int64_t n_queries : {1, 40}) {
     Case c({n_queries, 3, 1, 64, 700, 0, 0, 0, DType::kF32, RopeLayout::kInterleaved}, 300);
@@ -304,12 +320,14 @@ TEST(KvAppend, HalfIsRoundedToNearestEven) {
     a.pages = got.pages;
     cpu::ThreadPool pool(2);
     cpu::ScratchPool scratch;
-    cpu::kv_append({pool, scratch, nullptr}, a);
-    for (int64_t page = 0; page < (n_new + 300 + kPageTokens - 1) / kPageTokens; ++page) {
-      const auto bytes = static_cast<size_t>(row_bytes(dtype, kPageTokens * 24));
-      EXPECT_EQ(std::memcmp(want.pages.k[page], got.pages.k[page], bytes), 0) << page;
-      EXPECT_EQ(std::memcmp(want.pages.v[page], got.pages.v[page], bytes), 0) << page;
-    }
+    for_each_target([&] {
+      cpu::kv_append({pool, scratch, nullptr}, a);
+      for (int64_t page = 0; page < (n_new + 300 + kPageTokens - 1) / kPageTokens; ++page) {
+        const auto bytes = static_cast<size_t>(row_bytes(dtype, kPageTokens * 24));
+        EXPECT_EQ(std::memcmp(want.pages.k[page], got.pages.k[page], bytes), 0) << page;
+        EXPECT_EQ(std::memcmp(want.pages.v[page], got.pages.v[page], bytes), 0) << page;
+      }
+    });
   }
 }
 

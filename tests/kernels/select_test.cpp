@@ -9,6 +9,7 @@
 #include "kernels/cpu/ops.hpp"
 #include "kernels/cpu/reference/half.hpp"
 #include "kernels/cpu/reference/reference.hpp"
+#include "tests/kernels/each_target.hpp"
 #include "tests/kernels/paged_cache.hpp"
 
 namespace reattn::kernels {
@@ -115,6 +116,16 @@ TEST(Score, IntegerScoresGiveTheReferencesPicksTiesIncluded) {
   }
 }
 
+TEST(Score, EveryTargetGivesTheReferencesPicks) {
+  const std::vector<Shape> all = shapes();
+  for (size_t i = 0; i < all.size(); i += i + 7 < all.size() - 6 ? 7 : 1) {  // and the last ones
+    Case c(all[i], true);
+    const ScoreArgs a = c.args();
+    const std::vector<int32_t> want = reference_picks(a);
+    for_each_target([&] { ASSERT_EQ(fast_picks(a, 2), want) << all[i]; });
+  }
+}
+
 TEST(Score, RealScoresAreAsGoodAsTheReferencesToRounding) {
   for (const Shape& shape : shapes()) {
     Case c(shape, false);
@@ -196,7 +207,8 @@ TEST(Score, NanIsNeverPickedAndHidesNothing) {
         c.q[70] = kNan;  // a row without any pick
         c.q[140] = kInf;
         const ScoreArgs a = c.args();
-        EXPECT_EQ(fast_picks(a, 2), reference_picks(a));
+        const std::vector<int32_t> want = reference_picks(a);
+        for_each_target([&] { EXPECT_EQ(fast_picks(a, 2), want); });
       }
     }
   }

@@ -22,8 +22,7 @@ HWY_INLINE FloatVec load_floats(const float* from) {
   return hn::LoadU(FloatTag(), from);
 }
 HWY_INLINE FloatVec load_floats(const hwy::float16_t* from) {
-  const FloatTag d;
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, FloatTag>(), from));
+  return promote_half(FloatTag(), from);
 }
 
 #if HWY_TARGET == HWY_SCALAR

@@ -56,6 +56,24 @@ HWY_INLINE void multiply_add(const float* HWY_RESTRICT a, size_t row_step, size_
   }
 }
 
+// Highway's own conversion, where the machine has no instruction for it, knows neither infinity nor NaN.
+template <class D>
+HWY_INLINE hn::Vec<D> promote_half(D d, const hwy::float16_t* from) {
+#if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SCALAR
+  const hn::RebindToUnsigned<D> du;
+  const hn::Rebind<uint16_t, D> dh;
+  const auto half = hn::PromoteTo(du, hn::LoadU(dh, reinterpret_cast<const uint16_t*>(from)));
+  const auto magnitude = hn::And(half, hn::Set(du, 0x7fff));
+  const auto special = hn::Gt(magnitude, hn::Set(du, 0x7bff));
+  const auto number = hn::Mul(hn::BitCast(d, hn::ShiftLeft<13>(magnitude)), hn::Set(d, 0x1p112f));
+  const auto sign = hn::ShiftLeft<16>(hn::AndNot(hn::Set(du, 0x7fff), half));
+  const auto bits = hn::Or(hn::BitCast(du, number), sign);
+  return hn::BitCast(d, hn::Or(bits, hn::IfThenElseZero(special, hn::Set(du, 0x7f800000))));
+#else
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), from));
+#endif
+}
+
 #if HWY_TARGET != HWY_SCALAR
 using Quad = hn::CappedTag<float, 4>;
 
@@ -63,7 +81,7 @@ HWY_INLINE hn::Vec<Quad> load_quad(const float* from) {
   return hn::LoadU(Quad(), from);
 }
 HWY_INLINE hn::Vec<Quad> load_quad(const hwy::float16_t* from) {
-  return hn::PromoteTo(Quad(), hn::LoadU(hn::Rebind<hwy::float16_t, Quad>(), from));
+  return promote_half(Quad(), from);
 }
 
 // Four elements of every fourth row from `rows` on, one row to each block of four lanes.
