@@ -1,4 +1,5 @@
-// The two CPU devices through their common interface: memory, what they say of themselves, and many threads at once.
+// The two CPU devices through their common interface: memory, what they say of themselves, and many
+// threads at once.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -86,7 +87,8 @@ TEST_P(DeviceTest, StopsWhenCancelled) {
   expect_cancelled([&] { device_->logprob(stream, {x.data(), 1, 64, &id, out.data()}); });
 }
 
-// Several threads with a stream each, one of them cancelled again and again: the others' results never change.
+// Several threads with a stream each, one of them cancelled again and again: the others' results
+// never change.
 TEST_P(DeviceTest, ServesManyThreads) {
   const RandomMatrix weights(DType::kQ4_1, 96, 64, 1);
   const std::vector<float> x = random_floats(20 * 64, 2);

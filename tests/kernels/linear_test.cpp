@@ -1,5 +1,5 @@
-// The fast dense layers against the reference: odd shapes, every element type, and the same bits whatever
-// the number of threads or of rows beside.
+// The fast dense layers against the reference: odd shapes, every element type, and the same bits
+// whatever the number of threads or of rows beside.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -85,7 +85,8 @@ TEST_P(MatmulTest, EqualsTheReferenceOnOddShapes) {
   }
 }
 
-// Splitting a step's rows in any way must not change what a row gives, on either side of the in-place limit.
+// Splitting a step's rows in any way must not change what a row gives, on either side of the
+// in-place limit.
 TEST_P(MatmulTest, ARowDoesNotDependOnTheOthers) {
   constexpr int64_t kRows = 500, kIn = 576, kOut = 200;
   const RandomMatrix w(GetParam(), kOut, kIn, 1);
@@ -121,7 +122,8 @@ TEST_P(MatmulTest, UnpacksExactly) {
   embed(two_.context, a);
   a.out = want.data();
   reference::embed(a);
-  // One multiplication and one addition: equal to the last bit, unless the compiler fused them in one of the two.
+  // One multiplication and one addition: equal to the last bit, unless the compiler fused them in
+  // one of the two.
   for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 4e-7F) << i;
 }
 

@@ -1,4 +1,5 @@
-// Sampling and log-probabilities: the fast ones against the reference, and the reference against its definition.
+// Sampling and log-probabilities: the fast ones against the reference, and the reference against
+// its definition.
 #include <gtest/gtest.h>
 
 #include <cmath>

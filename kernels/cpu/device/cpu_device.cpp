@@ -1,5 +1,6 @@
 // The fast CPU device: the operations of ops.hpp on one thread pool.
 #include <cstring>
+#include <mutex>
 
 #include "kernels/cpu/device/host.hpp"
 #include "kernels/cpu/device/memory.hpp"
@@ -20,7 +21,10 @@ class CpuDevice final : public Device {
             memory.total, memory.free,           pool_.n_threads()};
   }
 
-  void* allocate(size_t bytes) override { return cpu::allocate_memory(bytes); }
+  void* allocate(size_t bytes) override {
+    const std::lock_guard lock(allocating_);
+    return cpu::allocate_memory(bytes);
+  }
   void release(void* memory, size_t) noexcept override { cpu::release_memory(memory); }
   void upload(Stream& s, void* to_device, const void* from_host, size_t bytes) override {
     copy(s, to_device, from_host, bytes);
@@ -61,6 +65,7 @@ class CpuDevice final : public Device {
     pool_.run(1, s.cancel, [&](int64_t) { f(); });
   }
 
+  std::mutex allocating_;  // one at a time: what is free is asked, then taken
   cpu::ThreadPool pool_;
   cpu::ScratchPool scratch_;
 };

@@ -1,5 +1,6 @@
 // The reference device: plain loops on the calling thread.
 #include <cstring>
+#include <mutex>
 
 #include "kernels/cpu/device/host.hpp"
 #include "kernels/cpu/device/memory.hpp"
@@ -15,7 +16,10 @@ class ReferenceDevice final : public Device {
     return {"cpu", cpu::processor_name(), "reference", memory.total, memory.free, 1};
   }
 
-  void* allocate(size_t bytes) override { return cpu::allocate_memory(bytes); }
+  void* allocate(size_t bytes) override {
+    const std::lock_guard lock(allocating_);
+    return cpu::allocate_memory(bytes);
+  }
   void release(void* memory, size_t) noexcept override { cpu::release_memory(memory); }
   void upload(Stream& s, void* to_device, const void* from_host, size_t bytes) override {
     copy(s, to_device, from_host, bytes);
@@ -57,6 +61,8 @@ class ReferenceDevice final : public Device {
     }
     operation(a);
   }
+
+  std::mutex allocating_;  // one at a time: what is free is asked, then taken
 };
 
 }  // namespace

@@ -119,19 +119,15 @@ void ThreadPool::stop_workers() {
 
 void ThreadPool::take_part(Job& job) {
   while (job.has_tasks()) {
-    if (job.cancel != nullptr && job.cancel->load(std::memory_order_acquire)) {
-      job.end_with(
-          std::make_exception_ptr(Error(ErrorCode::kCancelled, "cancelled by the caller")));
-      return;
-    }
-    // end_with() may store n_tasks in between; what is claimed then starts no task.
-    const int64_t i = job.next.fetch_add(1, std::memory_order_relaxed);
-    if (i >= job.n_tasks) return;
     try {
-      (*job.task)(i);
+      if (job.cancel != nullptr && job.cancel->load(std::memory_order_acquire)) {
+        fail(ErrorCode::kCancelled, "cancelled by the caller");
+      }
+      // end_with() may have stored n_tasks in between; what is claimed then starts no task.
+      const int64_t i = job.next.fetch_add(1, std::memory_order_relaxed);
+      if (i < job.n_tasks) (*job.task)(i);
     } catch (...) {
       job.end_with(std::current_exception());
-      return;
     }
   }
 }

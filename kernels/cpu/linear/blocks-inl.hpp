@@ -26,7 +26,8 @@ constexpr size_t kBlockVecs = kBlock / kLanes;
 template <DType kType>
 constexpr size_t kScaleBytes = kType == DType::kQ4_1 ? 4 : 2;
 
-// v = the 32 integers of a block as floats, in element order; Q4_0's already have their 8 subtracted.
+// v = the 32 integers of a block as floats, in element order; Q4_0's already have their 8
+// subtracted.
 template <DType kType>
 HWY_INLINE void unpack_block(const uint8_t* HWY_RESTRICT block, BlockVec* HWY_RESTRICT v) {
   const BlockTag d;

@@ -54,7 +54,8 @@ void rms_norm_row_here(const float* x, const float* weight, int64_t n_cols, floa
 
 FloatVec silu_times(FloatVec gate, FloatVec up) {
   const FloatTag d;
-  // Exp is exact enough up to 88; beyond, the quotient is zero to within the smallest floats either way.
+  // Exp is exact enough up to 88; beyond, the quotient is zero to within the smallest floats either
+  // way.
   const auto e = hn::Exp(d, hn::Min(hn::Neg(gate), hn::Set(d, 88.0F)));
   return hn::Mul(hn::Div(gate, hn::Add(e, hn::Set(d, 1.0F))), up);
 }
@@ -112,7 +113,7 @@ double sum_exp_here(const float* x, int64_t n_elements, float max_x, float inver
   const auto max = hn::Set(d, max_x), scale = hn::Set(d, inverse_temperature);
   auto sum0 = hn::Zero(dd), sum1 = hn::Zero(dd);
   HWY_ALIGN float weights[HWY_MAX_BYTES / sizeof(float)];
-  const auto add = [&](FloatVec v) {
+  const auto add = [&](FloatVec v) HWY_ATTR {
     hn::Store(weight_of(v, max, scale), d, weights);
     sum0 = hn::Add(sum0, hn::PromoteTo(dd, hn::Load(dh, weights)));
     sum1 = hn::Add(sum1, hn::PromoteTo(dd, hn::LoadU(dh, weights + half)));

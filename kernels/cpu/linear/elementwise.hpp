@@ -14,7 +14,8 @@ void swiglu_range(const float* gate, const float* up, int64_t n, float* out);
 // The largest of x; NaN counts as minus infinity, and so does an empty x.
 float max_value(const float* x, int64_t n);
 
-// Σ exp((x − max) · inverse_temperature) over x that is no NaN, an x equal to max giving exactly 1. max is ≥ every x.
+// Σ exp((x − max) · inverse_temperature) over x that is no NaN, an x equal to max giving exactly 1.
+// max is ≥ every x.
 double sum_exp(const float* x, int64_t n, float max, float inverse_temperature);
 
 // "AVX2", "AVX3" (AVX-512), …: what the calls above and all other vector code run on.

@@ -1,4 +1,5 @@
-// Matrix products: few rows in place on the packed weights, many rows by oneDNN on tiles of unpacked ones.
+// Matrix products: few rows in place on the packed weights, many rows by oneDNN on tiles of
+// unpacked ones.
 #include <dnnl.h>
 
 #include <algorithm>
@@ -11,13 +12,12 @@ namespace reattn::kernels::cpu {
 namespace {
 
 constexpr int64_t kDotWeights = 32768;  // of one task, some microseconds of work
-// What a product of one tile may round differently is its last rows, when their number is no multiple of the inner
-// kernel's (6 with AVX2, 8 with AVX-512). Rows are padded to a multiple of both, so that a row's result
-// does not depend on how many others are in the call.
+// oneDNN rounds the last rows of a product differently when their number is no multiple of its inner
+// kernel's (6 with AVX2, 8 with AVX-512). Rows are padded to a multiple of both, so that a row's
+// result does not depend on how many others are in the call.
 constexpr int64_t kRowUnit = 24;
 constexpr int64_t kTileRows = 192;
-constexpr int64_t kTileCols =
-    96;  // unpacked weights of a tile should stay in the second-level cache
+constexpr int64_t kTileCols = 96;  // a tile's unpacked weights should fit the second-level cache
 constexpr int64_t kTasksPerThread = 4;
 
 int64_t ceil_div(int64_t a, int64_t b) {
@@ -77,7 +77,8 @@ void matmul_few_rows(const Context& c, const MatmulArgs& a) {
   });
 }
 
-// One tile of the result: rows [row_begin, row_end) and outputs [begin, end), weights already floats.
+// One tile of the result: rows [row_begin, row_end) and outputs [begin, end), weights already
+// floats.
 void matmul_tile(const Context& c, const MatmulArgs& a, const float* weights, int64_t row_begin,
                  int64_t row_end, int64_t begin, int64_t end) {
   const int64_t n_in = a.w.n_cols, n = end - begin;
@@ -108,8 +109,8 @@ void matmul_many_rows(const Context& c, const MatmulArgs& a) {
   const int64_t tile_cols = round_up(ceil_div(n_out, ceil_div(n_out, kTileCols)), 16);
   const int64_t n_col_tiles = ceil_div(n_out, tile_cols);
   const int64_t n_row_tiles = ceil_div(a.n_rows, kTileRows);
-  // The tiles are always the same. Row tiles share a task, and so one unpacking of the weights, unless
-  // there would be too few tasks for the threads.
+  // The tiles are always the same. Row tiles share a task, and so one unpacking of the weights,
+  // unless there would be too few tasks for the threads.
   const int64_t n_groups =
       std::clamp<int64_t>(kTasksPerThread * c.pool.n_threads() / n_col_tiles, 1, n_row_tiles);
   const int64_t group_rows = ceil_div(n_row_tiles, n_groups) * kTileRows;

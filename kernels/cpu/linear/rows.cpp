@@ -185,7 +185,7 @@ void with_dtype(DType t, F&& f) {
 }
 
 void unpack_rows_here(const Matrix& w, int64_t begin, int64_t n, float* out) {
-  with_dtype(w.dtype, [&]<DType kType>() {
+  with_dtype(w.dtype, [&]<DType kType>() HWY_ATTR {
     const int64_t stride = row_bytes(kType, w.n_cols);
     for (int64_t o = 0; o < n; ++o) {
       unpack_row<kType>(static_cast<const uint8_t*>(w.data) + (begin + o) * stride,
@@ -196,7 +196,7 @@ void unpack_rows_here(const Matrix& w, int64_t begin, int64_t n, float* out) {
 
 void dot_rows_here(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x,
                    const float* sums, float* out, int64_t out_stride) {
-  with_dtype(w.dtype, [&]<DType kType>() {
+  with_dtype(w.dtype, [&]<DType kType>() HWY_ATTR {
     dot_typed<kType>(w, begin, end, x, n_x, sums, out, out_stride);
   });
 }

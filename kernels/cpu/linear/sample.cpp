@@ -1,4 +1,5 @@
-// Sampling without sorting the vocabulary: only as many best candidates are ordered as the cuts need.
+// Sampling without sorting the vocabulary: only as many best candidates are ordered as the cuts
+// need.
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -10,7 +10,8 @@
 namespace reattn::kernels::reference {
 namespace {
 
-// Relative to the largest logit's; NaN has no chance. Where the largest is infinite, its equals share all.
+// Relative to the largest logit's; NaN has no chance. Where the largest is infinite, its equals
+// share all.
 double weight(double logit, double max, double temperature) {
   if (logit == max) return 1.0;
   return logit < max ? std::exp((logit - max) / temperature) : 0.0;
@@ -25,8 +26,9 @@ float log_softmax(const float* logits, int64_t n, int64_t id, float max) {
 
 }  // namespace
 
-// Each cut renormalises: top_p keeps the shortest run of best candidates whose share of what top_k left reaches
-// top_p; min_p keeps those of at least min_p times the best one's probability. The best one always stays.
+// Each cut renormalises: top_p keeps the shortest run of best candidates whose share of what top_k
+// left reaches top_p; min_p keeps those of at least min_p times the best one's probability. The
+// best one always stays.
 void sample(const SampleArgs& a) {
   std::vector<int32_t> order;
   for (int64_t i = 0; i < a.n_vocab; ++i) {
