@@ -77,7 +77,8 @@ def natural_facts():
 KINDS = {
     "code": _codes(_things, "The access code of the {} is", "What is the access code of the {}?"),
     "pair": _codes(_things, "Item: {}. Price:", "What is the price of the {}?"),
-    "person": _codes(_people, "The telephone number of {} is", "What is the telephone number of {}?"),
+    "person": _codes(_people, "The telephone number of {} is",
+                     "What is the telephone number of {}?"),
     "owns": _codes(_people, "{} has the number", "Which number has {}?"),
     "natural": _natural,
 }

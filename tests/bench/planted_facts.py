@@ -4,8 +4,8 @@
     planted_facts.py --library libreattn.so --model MODEL.gguf --text TEXT [options]
 
 Reads each document once and forks one session for each question: the question is an append of its
-own, and so is each token of the answer, as if it had been generated. Prints JSON lines: one for each
-document read, one for each question, and at the end one for each row with the mean negative
+own, and so is each token of the answer, as if it had been generated. Prints JSON lines: one for
+each document read, one for each question, and at the end one for each row with the mean negative
 log-likelihood of the answers (`nll`, nats per token), its standard error, and how many answers came
 out right when generated greedily (`exact`). Needs Python's standard library alone.
 
@@ -183,7 +183,8 @@ def parse_args():
     parser.add_argument("--documents", type=int, default=4)
     parser.add_argument("--first-document", type=int, default=0,
                         help="index of the first one, to share the work among processes")
-    parser.add_argument("--questions", type=int, default=16, help="facts of each kind in a document")
+    parser.add_argument("--questions", type=int, default=16,
+                        help="facts of each kind in a document")
     parser.add_argument("--tokens", type=int, default=32000, help="length of a document")
     parser.add_argument("--full-tokens", type=int, default=7900,
                         help="length of a document for full attention")
@@ -192,7 +193,7 @@ def parse_args():
     parser.add_argument("--custom-row", type=parse_custom_row, action="append", default=[],
                         metavar="NAME:READ:ASK", help="another row: settings such as "
                         "n_local=512,span=16 over those of `recalled`, for reading and asking")
-    parser.add_argument("--facts", type=names_of(documents.KINDS), default=["code"],
+    parser.add_argument("--facts", type=names_of(documents.KINDS), default=["pair"],
                         help="kinds of facts, all in each document: " + ", ".join(documents.KINDS))
     parser.add_argument("--asking", type=names_of(documents.Asking.STYLES), default=["cont"],
                         help="ways to ask, each used for every fact: "
