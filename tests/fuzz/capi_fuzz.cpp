@@ -106,7 +106,7 @@ class Sequence {
   }
 
   template <class H>
-  void keep(reattn_status status, H* made) {
+  void keep(reattn_status status, H* const& made) {  // made is written by the call before it
     require((status == REATTN_OK) == (made != nullptr));
     if (made) handles_.push_back(made);
   }
