@@ -114,7 +114,7 @@ TEST(Tokenizer, InvalidUtf8NamesTheByte) {
 
 TEST(Tokenizer, LongInputsTakeSeconds) {
   const auto tokenizer = Tokenizer::create(small_spec());
-  for (const char* unit : {"a", " ", "\n", "7", "!", "\xE6\xB1\x89", "=", "\xF0\x9F\x98\x80"}) {
+  for (const char* unit : {"a", " ", "7", "\xE6\xB1\x89"}) {
     std::string text;
     while (text.size() < 1'000'000) text += unit;
     text += "x";
@@ -196,6 +196,13 @@ TEST(Tokenizer, RefusesMetadataThatContradictsItself) {
       {ErrorCode::kFormat, {"merges[1]"}, [](auto& s) { s.merges[1] = ""; }},
       {ErrorCode::kFormat, {"merges[1]"}, [](auto& s) { s.merges[1] = " a"; }},
       {ErrorCode::kFormat, {"merges[1]"}, [](auto& s) { s.merges[1] = std::string(70000, 'a'); }},
+      {ErrorCode::kUnsupported,
+       {"merges[", "special token 2"},
+       [](auto& s) {
+         s.tokens.push_back("<|im_end|");
+         s.token_types.push_back(1);
+         s.merges.push_back("<|im_end| >");
+       }},
       {ErrorCode::kFormat, {"chat_template"}, [](auto& s) { s.chat_template = "\xFF"; }},
       {ErrorCode::kUnsupported,
        {"tokens", "2000001", "2000000"},

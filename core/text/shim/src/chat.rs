@@ -21,7 +21,7 @@ const FUEL_PER_MESSAGE: u64 = 4_000;
 const BASE_OUTPUT_BYTES: usize = 1 << 20;
 const BASE_MEMORY_BYTES: usize = 64 << 20;
 const MEMORY_PER_BYTE: usize = 128;
-const BASE_TIME: Duration = Duration::from_secs(5);
+const BASE_TIME: Duration = Duration::from_secs(3);
 const TIME_PER_MIB: Duration = Duration::from_secs(1);
 /// Parsing, printing and dropping nested values recurse as deep as source and fuel allow. Only
 /// what is touched becomes memory.

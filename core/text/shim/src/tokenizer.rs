@@ -88,6 +88,16 @@ impl Tokenizer {
                     ),
                 );
             }
+            let made = vocab[&joined];
+            if is_special[made as usize] {
+                // Else what users write could become one.
+                return fail(
+                    Code::Unsupported,
+                    format!(
+                        "tokenizer.ggml.merges[{i}] is '{merge}' and makes special token {made}"
+                    ),
+                );
+            }
             pairs.push((left.to_string(), right.to_string()));
         }
         let bpe = BPE::builder()
