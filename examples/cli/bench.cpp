@@ -1,6 +1,8 @@
 // reattn bench: speed of reading and generating, and the memory it took.
+#include <CLI/CLI.hpp>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "examples/cli/commands.hpp"
 #include "examples/cli/interrupt.hpp"
@@ -109,7 +111,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->check(CLI::Range(int64_t{1}, int64_t{INT32_MAX}))
       ->capture_default_str();
   command->add_option("--decode", args->n_decode, "tokens to generate after each length")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, int64_t{INT32_MAX}))
       ->capture_default_str();
   command->add_option("--file", args->file,
                       "text to read, over and over; without it made-up tokens");

@@ -56,10 +56,17 @@ class Chat {
   void turn(const std::string& question) {
     request_.reset();
     const int64_t n_before = session_info(session_).n_tokens;
-    append(session_, format_.question(session_, place_, question, settings_.answer_prefix));
-    Answer answer = write_answer(session_, settings_.sampling, settings_.answer_prefix);
-    request_ = std::move(answer.request);
-    if (answer.reason == REATTN_DONE_CANCELLED) {
+    int32_t reason = 0;
+    try {
+      append(session_, format_.question(session_, place_, question, settings_.answer_prefix));
+      Answer answer = write_answer(session_, settings_.sampling, settings_.answer_prefix);
+      request_ = std::move(answer.request);
+      reason = answer.reason;
+    } catch (const ApiError&) {
+      truncate(session_, n_before);
+      throw;
+    }
+    if (reason == REATTN_DONE_CANCELLED) {
       clear_interrupt();
       // A question that was not read to its end is forgotten; a begun answer is kept.
       if (stats(request_.get()).n_decode_tokens == 0) {
@@ -68,7 +75,7 @@ class Chat {
         return;
       }
     }
-    if (answer.reason == REATTN_DONE_FULL) {
+    if (reason == REATTN_DONE_FULL) {
       std::fputs("the session is full: /reset forgets everything after the document\n", stderr);
     }
     place_ = Place::kAfterAnswer;
@@ -113,7 +120,6 @@ void chat(const reattn_model* model, reattn_session* session, const PromptFormat
     try {
       chat.turn(line);
     } catch (const ApiError& e) {
-      // A question that cannot be put leaves the session as it was.
       if (!terminal) throw;
       std::fprintf(stderr, "reattn: %s\n", e.what());
     }

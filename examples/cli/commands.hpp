@@ -2,7 +2,6 @@
 // to what is to be done once the command line is understood.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 
 #include "examples/cli/document.hpp"

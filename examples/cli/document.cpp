@@ -1,5 +1,6 @@
 #include "examples/cli/document.hpp"
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "examples/cli/interrupt.hpp"

@@ -1,6 +1,8 @@
 // reattn info: what a model is and what reading with it would take, from its header alone.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "examples/cli/commands.hpp"
 #include "examples/cli/requests.hpp"
@@ -97,7 +99,7 @@ void add_info(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("info", "hyper-parameters, settings and memory needed");
   args->model.add_to(*command);
   command->add_option("--tokens", args->n_tokens, "tokens that the memory plan is for")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, int64_t{INT32_MAX}))
       ->capture_default_str();
   command->add_flag("--json", args->json, "as JSON, sizes in bytes");
   args->method.add_to(*command);

@@ -1,4 +1,5 @@
 // reattn: long documents through a small window, from the command line.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "examples/cli/commands.hpp"
@@ -20,7 +21,7 @@ int run(int argc, char** argv) {
   CLI::App app("Reads documents far longer than a language model's window, by ReAttention.",
                "reattn");
   app.set_version_flag("--version", std::string("reattn ") + reattn_version());
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   Action action;
   add_run(app, action);
   add_info(app, action);
@@ -29,6 +30,7 @@ int run(int argc, char** argv) {
   add_bench(app, action);
   try {
     app.parse(argc, argv);
+    if (!action) throw UsageError("a subcommand is needed; reattn --help lists them");
     watch_interrupts();
     action();
     return 0;

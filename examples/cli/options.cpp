@@ -2,11 +2,13 @@
 
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "examples/cli/interrupt.hpp"
 
@@ -53,7 +55,7 @@ void ModelArgs::add_to(CLI::App& app) {
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
   app.add_option("--threads", n_threads, "CPU threads; 0: as many as the process may use")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int32_t{0}, INT32_MAX))
       ->capture_default_str();
   app.add_flag("-v,--verbose", verbose, "write what the library decides to standard error");
 }
@@ -171,7 +173,7 @@ void SamplingArgs::add_to(CLI::App& app) {
   options.max_tokens = 256;
   const std::string group = "Answer";
   app.add_option("--max-tokens", options.max_tokens, "tokens of an answer at most")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(int64_t{1}, int64_t{INT32_MAX}))
       ->capture_default_str()
       ->group(group);
   app.add_option("--temperature", options.temperature, "0: always the most likely token")

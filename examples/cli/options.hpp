@@ -1,14 +1,17 @@
 // Option groups that several subcommands share, and what they mean for the C API.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "examples/cli/api.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace reattn::cli {
 

@@ -54,7 +54,8 @@ void ReadProgress::update(int64_t n_done, int64_t n_total) {
   sum_xy_ += x * y;
   last_done_ = n_done;
   last_elapsed_ = elapsed;
-  if (terminal_ || n_done == n_total || elapsed - last_line_ >= kSecondsPerLine) {
+  const bool due = n_ == 1 || n_done == n_total || elapsed - last_line_ >= kSecondsPerLine;
+  if (terminal_ || due) {
     last_line_ = elapsed;
     draw(n_done, n_total, elapsed);
   }

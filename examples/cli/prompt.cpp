@@ -1,6 +1,7 @@
 #include "examples/cli/prompt.hpp"
 
 #include <array>
+#include <nlohmann/json.hpp>
 
 #include "examples/cli/options.hpp"
 

@@ -1,4 +1,5 @@
 // reattn run: answers questions about a document.
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "examples/cli/commands.hpp"

@@ -1,5 +1,7 @@
 // reattn score: how likely the model finds given answers, token by token.
+#include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <sstream>
 

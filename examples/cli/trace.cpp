@@ -1,6 +1,8 @@
 // reattn trace: runs a reference case in float32 and prints what it recalled, in the case's form.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "examples/cli/commands.hpp"

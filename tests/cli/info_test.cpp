@@ -59,7 +59,7 @@ TEST_F(Info, MemoryPlan) {
                                                      whole["kv_bytes"].get<int64_t>() +
                                                      whole["working_bytes"].get<int64_t>());
   EXPECT_EQ(whole["fits"], true);
-  EXPECT_EQ(info({"--tokens", "9000000000000000"})["memory"]["fits"], false);
+  EXPECT_EQ(info({"--tokens", "2000000000"})["memory"]["fits"], false);
 }
 
 TEST_F(Info, ForPeople) {
