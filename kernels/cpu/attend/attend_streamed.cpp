@@ -100,9 +100,10 @@ void attend_pages(const AttendPart& part) {
   float* keys = scores + group * kKeyBlock;  // [kKeyBlock, depth]
   float* q = keys + kKeyBlock * depth;       // [group, depth]
   for (int64_t g = 0; g < group; ++g) {
-    std::copy_n(a.q + (part.kv_head * group + g) * depth, depth, q + g * depth);
-    rotate(q + g * depth, depth, a.rope, part.set->scope - 1, a.scale * kLog2E);
+    rotate(a.q + (part.kv_head * group + g) * depth, depth, a.rope, part.set->scope - 1,
+           q + g * depth);
   }
+  for (int64_t i = 0; i < group * depth; ++i) q[i] *= a.scale * kLog2E;
   std::fill_n(part.largest, group, kLowest);
   std::fill_n(part.sum, group, 0.0f);
   std::fill_n(part.out, group * depth, 0.0f);
@@ -112,8 +113,8 @@ void attend_pages(const AttendPart& part) {
     const int64_t n = std::min(kKeyBlock, part.end - begin);
     for (int64_t j = 0; j < n; ++j) {
       const int64_t t = part.set->position(begin + j);
-      to_floats(page_row<T>(a.pages, a.pages.k, part.kv_head, t), depth, keys + j * depth);
-      rotate(keys + j * depth, depth, a.rope, begin + j, 1.0f);
+      const T* key = page_row<T>(a.pages, a.pages.k, part.kv_head, t);
+      rotate(key, depth, a.rope, begin + j, keys + j * depth);
       values[j] = page_row<T>(a.pages, a.pages.v, part.kv_head, t);
     }
     dot_rows(q, group, keys, n, depth, scores, kKeyBlock);

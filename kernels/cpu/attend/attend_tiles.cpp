@@ -28,8 +28,8 @@ void gather_pages(const AttendSet& set, int32_t kv_head, int64_t begin, int64_t 
     for (int64_t c = 0; c < kCols; ++c) {
       float* row = scratch + c * depth;
       if (j + c < end) {
-        to_floats(page_row<T>(a.pages, a.pages.k, kv_head, set.position(j + c)), depth, row);
-        rotate(row, depth, a.rope, j + c, 1.0f);
+        const T* key = page_row<T>(a.pages, a.pages.k, kv_head, set.position(j + c));
+        rotate(key, depth, a.rope, j + c, row);
       } else {
         std::fill_n(row, depth, 0.0f);
       }
@@ -115,15 +115,15 @@ class Block {
 
   // [panels, head_dim, kRows], rotated, scaled so that scores are exponents of 2.
   void pack_queries() {
+    const float factor = args_.scale * kLog2E;
     for (int64_t r = 0; r < n_rows_; ++r) {
       float* to = q_ + r / kRows * kRows * depth_ + r % kRows;
       if (rows_.row_begin + r < rows_.row_end) {
-        std::copy_n(args_.q + element(r), depth_, row_);
-        rotate(row_, depth_, args_.rope, seen(r) - 1, args_.scale * kLog2E);
+        rotate(args_.q + element(r), depth_, args_.rope, seen(r) - 1, row_);
       } else {
         std::fill_n(row_, depth_, 0.0f);
       }
-      for (int64_t i = 0; i < depth_; ++i) to[i * kRows] = row_[i];
+      for (int64_t i = 0; i < depth_; ++i) to[i * kRows] = row_[i] * factor;
     }
   }
 

@@ -42,42 +42,39 @@ HWY_INLINE void to_floats(const T* HWY_RESTRICT from, int64_t n, float* HWY_REST
   for (; i < n; ++i) to[i] = to_float(from[i]);
 }
 
-// Rotates a row in place to a position, and multiplies it.
-HWY_INLINE void rotate(float* HWY_RESTRICT x, int64_t depth, const RopeTable& rope,
-                       int64_t position, float factor) {
+// to = the row `from` rotated to a position, [even elements of the pairs, odd ones] in either layout: scores do not
+// depend on the order of elements as long as queries and keys share it.
+template <class T>
+HWY_INLINE void rotate(const T* HWY_RESTRICT from, int64_t depth, const RopeTable& rope,
+                       int64_t position, float* HWY_RESTRICT to) {
+  const int64_t half = depth / 2;
+  const float* HWY_RESTRICT cos = rope.cos + position * half;
+  const float* HWY_RESTRICT sin = rope.sin + position * half;
+  const bool interleaved = rope.layout == RopeLayout::kInterleaved;
+  int64_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
   const FloatTag d;
   constexpr auto kStep = static_cast<int64_t>(kLanes);
-  const int64_t half = depth / 2;
-  const float* cos = rope.cos + position * half;
-  const float* sin = rope.sin + position * half;
-  const bool interleaved = rope.layout == RopeLayout::kInterleaved;
-  const FloatVec times = hn::Set(d, factor);
-  int64_t i = 0;
   for (; i + kStep <= half; i += kStep) {
     FloatVec even, odd;
     if (interleaved) {
-      hn::LoadInterleaved2(d, x + 2 * i, even, odd);
+      const FloatVec lower = load_floats(from + 2 * i), upper = load_floats(from + 2 * i + kStep);
+      even = hn::ConcatEven(d, upper, lower);
+      odd = hn::ConcatOdd(d, upper, lower);
     } else {
-      even = hn::LoadU(d, x + i);
-      odd = hn::LoadU(d, x + i + half);
+      even = load_floats(from + i);
+      odd = load_floats(from + i + half);
     }
-    const FloatVec c = hn::Mul(hn::LoadU(d, cos + i), times);
-    const FloatVec s = hn::Mul(hn::LoadU(d, sin + i), times);
-    const FloatVec new_even = hn::NegMulAdd(odd, s, hn::Mul(even, c));
-    const FloatVec new_odd = hn::MulAdd(even, s, hn::Mul(odd, c));
-    if (interleaved) {
-      hn::StoreInterleaved2(new_even, new_odd, d, x + 2 * i);
-    } else {
-      hn::StoreU(new_even, d, x + i);
-      hn::StoreU(new_odd, d, x + i + half);
-    }
+    const FloatVec c = hn::LoadU(d, cos + i), s = hn::LoadU(d, sin + i);
+    hn::StoreU(hn::NegMulAdd(odd, s, hn::Mul(even, c)), d, to + i);
+    hn::StoreU(hn::MulAdd(even, s, hn::Mul(odd, c)), d, to + i + half);
   }
+#endif
   for (; i < half; ++i) {
-    float& x0 = x[interleaved ? 2 * i : i];
-    float& x1 = x[interleaved ? 2 * i + 1 : i + half];
-    const float even = x0, odd = x1, c = cos[i] * factor, s = sin[i] * factor;
-    x0 = even * c - odd * s;
-    x1 = even * s + odd * c;
+    const float even = to_float(from[interleaved ? 2 * i : i]);
+    const float odd = to_float(from[interleaved ? 2 * i + 1 : i + half]);
+    to[i] = even * cos[i] - odd * sin[i];
+    to[i + half] = even * sin[i] + odd * cos[i];
   }
 }
 
