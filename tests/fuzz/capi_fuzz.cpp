@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "reattn/reattn.h"
@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr size_t kMaxCalls = 64;
+constexpr size_t kMaxCalls = 200;
 
 void require(bool condition) {
   if (!condition) std::abort();
@@ -36,7 +36,8 @@ class Choices {
   }
   std::string text() {
     std::string out(byte() % 64, ' ');
-    for (char& c : out) c = static_cast<char>(byte());
+    const int mask = byte() % 4 == 0 ? 0xFF : 0x7F;  // any bytes, or ASCII
+    for (char& c : out) c = static_cast<char>(byte() & mask);
     return out;
   }
 
@@ -74,6 +75,7 @@ class Sequence {
   Sequence(const uint8_t* data, size_t size) : choices_(data, size) {
     handles_.push_back(nullptr);
     handles_.push_back(shared_model());
+    std::get<std::vector<reattn_model*>>(by_type_).push_back(shared_model());
   }
 
   ~Sequence() {
@@ -85,16 +87,20 @@ class Sequence {
   }
 
   void run() {
+    make_session();
     for (size_t i = 0; i < kMaxCalls && !choices_.empty(); ++i) step();
   }
 
  private:
+  // Mostly the handles of the right type, which are last in their list when they are newest.
   template <class H>
   H* handle() {
     const uint8_t which = choices_.byte();
     if (which >= 250) {
       return reinterpret_cast<H*>(static_cast<uintptr_t>(choices_.number()));
     }
+    const auto& own = std::get<std::vector<H*>>(by_type_);
+    if (which < 220 && !own.empty()) return own[own.size() - 1 - which / 16 % own.size()];
     return static_cast<H*>(handles_[which % handles_.size()]);
   }
 
@@ -102,13 +108,17 @@ class Sequence {
   template <class H>
   void release(void (*free)(H*)) {
     H* h = handle<H>();
-    if (static_cast<void*>(h) != shared_model()) free(h);
+    if (static_cast<void*>(h) == shared_model()) return;
+    free(h);
+    std::erase(std::get<std::vector<H*>>(by_type_), h);  // from now on it is drawn as a stale one
   }
 
   template <class H>
   void keep(reattn_status status, H* const& made) {  // made is written by the call before it
     require((status == REATTN_OK) == (made != nullptr));
-    if (made) handles_.push_back(made);
+    if (!made) return;
+    handles_.push_back(made);
+    std::get<std::vector<H*>>(by_type_).push_back(made);
   }
 
   reattn_status checked(reattn_status status) {
@@ -122,12 +132,18 @@ class Sequence {
     return status;
   }
 
+  // Mostly a whole append.
+  int32_t append_flags() { return choices_.byte() < 190 ? 0 : choices_.byte() % 9; }
+
   void step();
   void make_session();
   void make_request();
 
   Choices choices_;
   std::vector<void*> handles_;
+  std::tuple<std::vector<reattn_model*>, std::vector<reattn_session*>, std::vector<reattn_cache*>,
+             std::vector<reattn_request*>>
+      by_type_;
   std::array<uint8_t, 256> buffer_{};
   std::array<int32_t, 64> ids_{};
   std::array<float, 64> floats_{};
@@ -138,7 +154,7 @@ class Sequence {
 
 void Sequence::make_session() {
   auto* model = handle<reattn_model>();
-  auto* cache = handle<reattn_cache>();
+  auto* cache = choices_.byte() % 4 == 0 ? handle<reattn_cache>() : nullptr;
   reattn_session_options o;
   const bool ready =
       checked(reattn_session_options_init(model, cache, &o, sizeof o, &err_)) == REATTN_OK;
@@ -175,6 +191,9 @@ void Sequence::make_request() {
     o.min_p = static_cast<float>(choices_.byte()) / 512;
   }
   auto* session = handle<reattn_session>();
+  if (choices_.byte() % 2 == 0) {  // something to go on from
+    checked(reattn_session_append_ids(session, ids_.data(), ids_.size() / 2, 0, &err_));
+  }
   reattn_request* made = nullptr;
   keep(checked(reattn_request_create(session, &o, &made, &err_)), made);
 }
@@ -182,7 +201,7 @@ void Sequence::make_request() {
 void Sequence::step() {
   const uint64_t cap = choices_.byte();  // at most buffer_; the others have less
   const uint64_t n_ids = cap % ids_.size();
-  switch (choices_.byte() % 24) {
+  switch (choices_.byte() % 28) {
     case 0:
       return make_session();
     case 1:
@@ -191,17 +210,20 @@ void Sequence::step() {
       const std::string text = choices_.text();
       checked(reattn_session_append_text(handle<reattn_session>(),
                                          reinterpret_cast<const uint8_t*>(text.data()), text.size(),
-                                         choices_.byte() % 9, &err_));
+                                         append_flags(), &err_));
       return;
     }
     case 3:
       for (int32_t& id : ids_) id = choices_.byte() + (choices_.byte() % 8 == 0 ? 200 : 0);
       checked(reattn_session_append_ids(handle<reattn_session>(), ids_.data(), n_ids,
-                                        choices_.byte() % 9, &err_));
+                                        append_flags(), &err_));
       return;
     case 4:
     case 5:
-    case 6: {
+    case 6:
+    case 24:
+    case 25:
+    case 26: {
       reattn_event event{};
       event.struct_size = choices_.byte() == 1 ? choices_.byte() % 41u : sizeof event;
       checked(reattn_request_next(handle<reattn_request>(), choices_.byte() % 2 - 1, &event,
