@@ -20,10 +20,43 @@ FIRST_NAMES = (
     "Agnes Alice Arthur Barbara Brian Carol Dennis Diana Edgar Felix Fiona George Helen Howard "
     "Ingrid Jack Karen Larry Linda Marvin Nancy Oliver Pamela Quentin Robert Sandra Trevor Ursula "
     "Victor Wendy").split()
+WORDS = (
+    "badger bamboo banana beetle cactus cherry daisy dolphin flamingo giraffe hedgehog kangaroo "
+    "lizard lobster mango maple octopus orchid otter panda papaya parrot pelican penguin salmon "
+    "spider squirrel tulip turtle walrus").split()
 LAST_NAMES = (
     "Anderson Baker Carter Dixon Edwards Fisher Griffin Harper Irving Jackson Keller Larson Morgan "
     "Nelson Owens Parker Quinn Roberts Sullivan Turner Underwood Vaughn Walker Young Zimmerman"
 ).split()
+
+
+# What is told of people -> its possible values.
+ATTRIBUTES = {
+    "was born in the city of": "Lisbon Vienna Toronto Chicago Madrid Dublin Moscow Tokyo",
+    "keeps in the cellar a": "tiger crocodile piano telescope motorcycle statue canoe robot",
+    "has a dog called": "Biscuit Pepper Rocket Shadow Ginger Bandit Pickle Captain",
+    "drives to work in a yellow": "tractor ambulance taxi truck bus van limousine jeep",
+    "plays in the orchestra the": "trumpet violin flute harp cello drums clarinet piano",
+    "speaks at home only": "Spanish Norwegian Turkish Polish Korean Swedish Hindi Danish",
+    "teaches at the university": "geology chemistry botany algebra astronomy history physics law",
+    "collects from all over the world": "stamps buttons spoons butterflies maps dolls clocks masks",
+    "is most afraid of": "spiders thunder pigeons mirrors clowns elevators balloons snakes",
+    "eats for breakfast nothing but": "mango cabbage noodles popcorn pickles chocolate rice eggs",
+    "painted the front door": "purple orange silver pink turquoise brown green black",
+    "goes swimming every": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday evening",
+    "won the first prize for": "pumpkins poetry dancing cooking chess archery roses fishing",
+    "hid the key under the": "carpet stove flowerpot pillow barrel ladder bench mattress",
+    "sells at the market home-made": "candles soap cheese baskets honey hats bread toys",
+    "saw last winter on the hill a": "wolf camel bear ghost fox deer unicorn lion",
+    "builds little houses out of": "bamboo matches paper glass mud cork bricks ice",
+    "was named after the planet": "Neptune Saturn Venus Mars Jupiter Mercury Uranus Pluto",
+    "married a famous": "dentist pilot magician baker lawyer astronaut tailor plumber",
+    "lost the wedding ring in a": "volcano swamp theatre bakery library castle tunnel desert",
+    "wears on Sundays a hat made of": "straw leather feathers velvet copper wool silk rubber",
+    "puts into the tea some": "cinnamon pepper mustard vanilla garlic butter salt lemon",
+    "sent to the king a letter about": "bees taxes whales bridges onions windmills dragons ships",
+    "learned in the army to": "juggle knit whistle cook dance ski sing type",
+}
 
 
 def generator(*seeds):
@@ -51,13 +84,29 @@ def _people(rng, n):
     return [" ".join(key) for key in zip(rng.sample(FIRST_NAMES, n), rng.choices(LAST_NAMES, k=n))]
 
 
-def _codes(keys, before, question):
-    """A kind of key-value facts: other keys and other codes in each document."""
+def _numbers(rng, n):
+    return [str(rng.randrange(10000, 100000)) for _ in range(n)]
+
+
+def _words(rng, n):
+    return rng.sample(WORDS, n)
+
+
+def _pairs(keys, values, before, question):
+    """A kind of key-value facts: other keys and other values in each document."""
     def facts(seed, document, n):
         rng = generator(seed, document, before)
-        return [Fact(before.format(key), str(rng.randrange(10000, 100000)), ".",
-                     question.format(key)) for key in keys(rng, n)]
+        return [Fact(before.format(key), value, ".", question.format(key))
+                for key, value in zip(keys(rng, n), values(rng, n))]
     return facts
+
+
+def _profiles(seed, document, n):
+    """Each fact of another person and attribute: no sentence repeats another's words."""
+    rng = generator(seed, document, "profiles")
+    return [Fact(f"{person} {attribute}", rng.choice(ATTRIBUTES[attribute].split()), ".",
+                 f"What is told of {person}?")
+            for person, attribute in zip(_people(rng, n), rng.sample(list(ATTRIBUTES), n))]
 
 
 def _natural(seed, document, n):
@@ -73,13 +122,18 @@ def natural_facts():
     return [Fact(**entry) for entry in entries]
 
 
-# Kind of facts -> function of (seed, index of the document, n): n different facts, at most 30.
+# Kind of facts -> function of (seed, index of the document, n): n different facts, at most 24.
 KINDS = {
-    "code": _codes(_things, "The access code of the {} is", "What is the access code of the {}?"),
-    "pair": _codes(_things, "Item: {}. Price:", "What is the price of the {}?"),
-    "person": _codes(_people, "The telephone number of {} is",
+    "code": _pairs(_things, _numbers, "The access code of the {} is",
+                   "What is the access code of the {}?"),
+    "pair": _pairs(_things, _numbers, "Item: {}. Price:", "What is the price of the {}?"),
+    "person": _pairs(_people, _numbers, "The telephone number of {} is",
                      "What is the telephone number of {}?"),
-    "owns": _codes(_people, "{} has the number", "Which number has {}?"),
+    "owns": _pairs(_people, _numbers, "{} has the number", "Which number has {}?"),
+    "word": _pairs(_things, _words, "The password of the {} is", "What is the password of the {}?"),
+    "password": _pairs(_people, _words, "The secret password of {} is",
+                       "What is the secret password of {}?"),
+    "profile": _profiles,
     "natural": _natural,
 }
 
