@@ -17,10 +17,14 @@ struct ChatPiece {
 };
 
 // `messages_json` in all of these is a JSON array of objects with string members "role" and
-// "content"; other members are handed to the template as they are.
-// Throw kArg for bad messages (naming index and member), kUnsupported where the tokenizer has no
-// template, kFormat where the template itself fails, runs too long or writes too much. A template
-// that refuses the messages (raise_exception) is kArg with its own words.
+// "content", at most 256 MiB; other members are handed to the template as they are. Only contents
+// are taken for what users write: a role is the program's word.
+//
+// Errors: kArg for bad messages, naming index and member, and for messages that the template
+// refuses (raise_exception), in its own words; kUnsupported where the tokenizer has no template;
+// kFormat where the template is broken, runs too long (3 s and more for long messages) or takes or
+// writes too much. The template runs on a thread of its own. One that had to be stopped by force
+// keeps that thread and what it held, up to 64 MiB, and the tokenizer refuses it from then on.
 
 // The rendered conversation; the concatenation of its pieces is what the template printed.
 // Throws kUnsupported where the template changes contents so that they cannot be told apart.

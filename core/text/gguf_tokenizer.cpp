@@ -1,6 +1,7 @@
 // The tokenizer.* keys, each of the type and length it must have.
 #include "core/text/gguf_tokenizer.hpp"
 
+#include "core/text/utf8.hpp"
 #include "reattn/kernels/error.hpp"
 
 namespace reattn::text {
@@ -24,6 +25,15 @@ uint64_t count_of(const io::Gguf& gguf, std::string_view key, uint64_t max) {
   return value->count;
 }
 
+// UTF-8, so that messages may quote it; `otherwise` where the key is missing.
+std::string text_or(const io::Gguf& gguf, std::string_view key, std::string_view otherwise) {
+  const std::string_view value = gguf.find_string(key).value_or(otherwise);
+  if (const Utf8Check utf8 = check_utf8(value); !utf8.valid()) {
+    fail(ErrorCode::kFormat, gguf.path(), ": ", key, " is not UTF-8 at byte ", utf8.offset);
+  }
+  return std::string(value);
+}
+
 std::vector<std::string> strings(const io::Gguf& gguf, std::string_view key) {
   const std::vector<std::string_view> views = gguf.get_strings(key);
   return {views.begin(), views.end()};
@@ -43,12 +53,12 @@ TokenizerSpec spec_from_gguf(const io::Gguf& gguf) {
   constexpr std::string_view kMerges = "tokenizer.ggml.merges";
 
   TokenizerSpec spec;
-  spec.model = gguf.get_string("tokenizer.ggml.model");
+  spec.model = text_or(gguf, "tokenizer.ggml.model", "");
   if (spec.model != "gpt2") {
     fail(ErrorCode::kUnsupported, gguf.path(), ": tokenizer.ggml.model is '", spec.model,
          "'; this build knows gpt2 (byte-level BPE)");
   }
-  spec.pre = gguf.find_string("tokenizer.ggml.pre").value_or("default");
+  spec.pre = text_or(gguf, "tokenizer.ggml.pre", "default");
 
   const uint64_t n_tokens = count_of(gguf, kTokens, kMaxTokens);
   const uint64_t n_types = count_of(gguf, kTypes, kMaxTokens);
@@ -76,7 +86,7 @@ TokenizerSpec spec_from_gguf(const io::Gguf& gguf) {
   spec.add_bos = gguf.find_bool("tokenizer.ggml.add_bos_token").value_or(false);
   spec.add_eos = gguf.find_bool("tokenizer.ggml.add_eos_token").value_or(false);
   spec.add_space_prefix = gguf.find_bool("tokenizer.ggml.add_space_prefix").value_or(false);
-  spec.chat_template = gguf.find_string("tokenizer.chat_template").value_or("");
+  spec.chat_template = text_or(gguf, "tokenizer.chat_template", "");
   return spec;
 }
 

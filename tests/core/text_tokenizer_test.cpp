@@ -179,6 +179,7 @@ TEST(Tokenizer, RefusesMetadataThatContradictsItself) {
        {"tokenizer.ggml.model", "llama"},
        [](auto& s) { s.model = "llama"; }},
       {ErrorCode::kUnsupported, {"tokenizer.ggml.pre", "qwen9"}, [](auto& s) { s.pre = "qwen9"; }},
+      {ErrorCode::kFormat, {"tokenizer.ggml.pre", "UTF-8"}, [](auto& s) { s.pre = "\xFF"; }},
       {ErrorCode::kUnsupported, {"add_space_prefix"}, [](auto& s) { s.add_space_prefix = true; }},
       {ErrorCode::kFormat, {"tokenizer.ggml.tokens"}, [](auto& s) { s.tokens.clear(); }},
       {ErrorCode::kFormat, {"token_type", "639", "640"}, [](auto& s) { s.token_types.pop_back(); }},

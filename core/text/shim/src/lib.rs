@@ -143,7 +143,8 @@ pub unsafe extern "C" fn reattn_text_tokenizer_create(
         let merges = strings(merges_key, unsafe { spec.merges.slice() }, merge_ends)?;
         let is_special: Vec<bool> =
             unsafe { elements(spec.is_special, spec.n_tokens) }.iter().map(|&s| s != 0).collect();
-        let pre = unsafe { spec.pre.text("tokenizer.ggml.pre") }?;
+        let pre = unsafe { spec.pre.text("tokenizer.ggml.pre") }
+            .map_err(|f| Failure { code: Code::Format, ..f })?;
         let made = Tokenizer::new(pre, &tokens, &is_special, &merges)?;
         unsafe { *out = Box::into_raw(Box::new(made)) };
         Ok(())
