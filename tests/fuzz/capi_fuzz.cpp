@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -54,7 +55,10 @@ const reattn::test::TemporaryDirectory& directory() {
 
 // One model for all inputs: loading it anew for each would leave little time for the calls.
 reattn_model* shared_model() {
-  static reattn_model* const model = [] {
+  struct Free {
+    void operator()(reattn_model* m) const { reattn_model_free(m); }
+  };
+  static const std::unique_ptr<reattn_model, Free> model = [] {
     const std::string path = directory().file("tiny.gguf");
     reattn::test::write_file(path, reattn::test::tiny_llama());
     reattn_model_options options;
@@ -64,9 +68,9 @@ reattn_model* shared_model() {
     require(reattn_model_open(reinterpret_cast<const uint8_t*>(path.data()), path.size(), &options,
                               &m, nullptr) == REATTN_OK);
     require(reattn_model_wait(m, -1, nullptr, nullptr) == REATTN_OK);
-    return m;
+    return std::unique_ptr<reattn_model, Free>(m);
   }();
-  return model;
+  return model.get();
 }
 
 // A call sequence and every handle it ever saw, the freed ones too.
