@@ -10,6 +10,8 @@
 namespace reattn::test {
 namespace {
 
+using namespace std::string_literals;
+
 using ModelTest = ApiTest;
 
 // What opening a file and waiting for it ends with.
@@ -194,7 +196,7 @@ TEST_F(ModelTest, LoadingReportsProgressAndCanBeCancelled) {
 }
 
 TEST_F(ModelTest, TextGoesToIdsAndBack) {
-  const std::string text("naïve 😀 日本語 \0 zero, <|im_end|> \r\n\t", 45);
+  const std::string text = "naïve 😀 日本語 \0 zero, <|im_end|> \r\n\t"s;
   uint64_t n_ids = 0;
   EXPECT_FAILS(REATTN_E_BUFFER, "'ids' has room for 0",
                call(reattn_text_tokenize, model(), bytes(text), text.size(), 0, nullptr,

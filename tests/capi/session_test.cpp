@@ -8,6 +8,8 @@
 namespace reattn::test {
 namespace {
 
+using namespace std::string_literals;
+
 using SessionTest = ApiTest;
 
 const std::string kQuestion = "\nWhat is the code? ";
@@ -23,7 +25,7 @@ Result try_append(reattn_session* session, std::string_view text, int32_t flags 
 }
 
 TEST_F(SessionTest, KeepsIdsAndTextOfWhatItRead) {
-  const std::string text("naïve 😀 日本語 \0 zero, <|im_end|>", 42);
+  const std::string text = "naïve 😀 日本語 \0 zero, <|im_end|>"s;
   const Session s = session();
   append(s.get(), text);
   EXPECT_GT(info_of(s.get()).n_pending, 0);
