@@ -12,9 +12,12 @@
 
 #include "core/engine/request.hpp"
 #include "reattn/kernels/device.hpp"
+#include "tests/core/expect_error.hpp"
 #include "tests/support/tiny_llama.hpp"
 
 namespace reattn::engine {
+
+using test::expect_error;
 
 inline std::string temp_path(const std::string& name) {
   return (std::filesystem::temp_directory_path() /
@@ -116,17 +119,5 @@ class EngineTest : public ::testing::Test {
     return out;
   }
 };
-
-// Runs f and expects an Error of this code whose message holds `fragment`.
-template <class F>
-void expect_error(ErrorCode code, const std::string& fragment, F&& f) {
-  try {
-    f();
-    ADD_FAILURE() << "no error; expected one about '" << fragment << "'";
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), code) << e.what();
-    EXPECT_NE(std::string(e.what()).find(fragment), std::string::npos) << e.what();
-  }
-}
 
 }  // namespace reattn::engine

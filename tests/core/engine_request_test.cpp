@@ -110,11 +110,11 @@ TEST_F(EngineTest, SamplingDependsOnTheSeedAlone) {
 TEST_F(EngineTest, RefusesOptionsOutOfRange) {
   auto s = read(kDocument);
   const auto make = [&](const RequestOptions& o) { return [&s, o] { Request r(s, o); }; };
-  expect_error(ErrorCode::kArg, "max_tokens is -1", make({.max_tokens = -1}));
-  expect_error(ErrorCode::kArg, "temperature is nan", make({.sampling = {.temperature = NAN}}));
-  expect_error(ErrorCode::kArg, "top_p is 0", make({.sampling = {.top_p = 0}}));
-  expect_error(ErrorCode::kArg, "top_k is -2", make({.sampling = {.top_k = -2}}));
-  expect_error(ErrorCode::kArg, "min_p is 2", make({.sampling = {.min_p = 2}}));
+  expect_error(ErrorCode::kArg, {"max_tokens is -1"}, make({.max_tokens = -1}));
+  expect_error(ErrorCode::kArg, {"temperature is nan"}, make({.sampling = {.temperature = NAN}}));
+  expect_error(ErrorCode::kArg, {"top_p is 0"}, make({.sampling = {.top_p = 0}}));
+  expect_error(ErrorCode::kArg, {"top_k is -2"}, make({.sampling = {.top_k = -2}}));
+  expect_error(ErrorCode::kArg, {"min_p is 2"}, make({.sampling = {.min_p = 2}}));
   EXPECT_NO_THROW(ask(s, 1)) << "a refused request leaves the session free";
 }
 
@@ -168,7 +168,8 @@ TEST_F(EngineTest, RecalledSpansLieInTheMiddle) {
   int64_t votes = 0;
   for (const Span& span : request.recalled(0, RecalledScope::kLastStep)) votes += span.votes;
   EXPECT_EQ(votes, 4 * 2) << "one query, four heads, top_k 2, all within eight anchors";
-  expect_error(ErrorCode::kArg, "layer is 2", [&] { request.recalled(2, RecalledScope::kPrompt); });
+  expect_error(ErrorCode::kArg, {"layer is 2"},
+               [&] { request.recalled(2, RecalledScope::kPrompt); });
 }
 
 TEST_F(EngineTest, NothingIsRecalledWithoutAnchors) {

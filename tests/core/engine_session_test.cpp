@@ -124,15 +124,15 @@ TEST_F(EngineTest, RefusesBadInputAndKeepsWhatWasQueued) {
   s->append_text("good", {});
   const int64_t pending = s->info().n_pending;
   const std::vector<int32_t> bad{1, 300};
-  expect_error(ErrorCode::kArg, "ids[1] is 300", [&] { s->append_ids(bad, {}); });
-  expect_error(ErrorCode::kArg, "offset 3", [&] { s->append_text("abc\xFFxyz", {}); });
-  expect_error(ErrorCode::kArg, "ends inside the character",
+  expect_error(ErrorCode::kArg, {"ids[1] is 300"}, [&] { s->append_ids(bad, {}); });
+  expect_error(ErrorCode::kArg, {"offset 3"}, [&] { s->append_text("abc\xFFxyz", {}); });
+  expect_error(ErrorCode::kArg, {"ends inside the character"},
                [&] { s->append_text("ab\xF0\x9F", {}); });
   EXPECT_EQ(s->info().n_pending, pending);
 
   s->append_text("half \xF0\x9F", {.more = true});
-  expect_error(ErrorCode::kArg, "offset 5", [&] { s->append_text("no", {.more = true}); });
-  expect_error(ErrorCode::kArg, "MORE", [&] { Request r(s, {}); });
+  expect_error(ErrorCode::kArg, {"offset 5"}, [&] { s->append_text("no", {.more = true}); });
+  expect_error(ErrorCode::kArg, {"MORE"}, [&] { Request r(s, {}); });
   s->append_text("\x98\x80", {});
   Request request(s, {});
   drain(request);
@@ -143,7 +143,7 @@ TEST_F(EngineTest, RefusesMoreThanFits) {
   select::Settings s = small_settings();
   s.max_tokens = 40;
   auto small = session(s);
-  expect_error(ErrorCode::kArg, "max_tokens of 40", [&] { small->append_text(kDocument, {}); });
+  expect_error(ErrorCode::kArg, {"max_tokens of 40"}, [&] { small->append_text(kDocument, {}); });
   EXPECT_EQ(small->info().n_pending, 0);
   small->append_ids(std::vector<int32_t>(38, 50), {});
   EXPECT_EQ(ask(small, 10).reason, DoneReason::kFull);
@@ -152,11 +152,12 @@ TEST_F(EngineTest, RefusesMoreThanFits) {
   select::Settings full = small_settings();
   full.selection = select::Selection::kFull;
   auto window = session(full);
-  expect_error(ErrorCode::kArg, "trained window", [&] { window->append_text(document(3000), {}); });
+  expect_error(ErrorCode::kArg, {"trained window"},
+               [&] { window->append_text(document(3000), {}); });
 
   auto huge = session();
   const std::vector<int32_t> ids(2'000'000, 5);
-  expect_error(ErrorCode::kOomHost, "are free", [&] {
+  expect_error(ErrorCode::kOomHost, {"are free"}, [&] {
     for (int i = 0; i < 1000; ++i)
       huge->append_ids(ids, {});  // terabytes of cache, never allocated
   });
@@ -164,23 +165,23 @@ TEST_F(EngineTest, RefusesMoreThanFits) {
 
 TEST_F(EngineTest, RefusesAnEmptyPrompt) {
   auto s = session();
-  expect_error(ErrorCode::kArg, "empty", [&] { Request r(s, {.max_tokens = 5}); });
+  expect_error(ErrorCode::kArg, {"empty"}, [&] { Request r(s, {.max_tokens = 5}); });
   s->append_text("", {});
-  expect_error(ErrorCode::kArg, "empty", [&] { Request r(s, {.max_tokens = 5}); });
+  expect_error(ErrorCode::kArg, {"empty"}, [&] { Request r(s, {.max_tokens = 5}); });
 }
 
 TEST_F(EngineTest, IsBusyWhileARequestLives) {
   auto s = read(kDocument);
   s->append_text(kQuestion, {});
   Request request(s, {.max_tokens = 3, .ignore_end = true});
-  expect_error(ErrorCode::kBusy, "request is live", [&] { s->append_text("x", {}); });
-  expect_error(ErrorCode::kBusy, "request is live", [&] { s->truncate(0); });
-  expect_error(ErrorCode::kBusy, "request is live", [&] { s->fork(); });
-  expect_error(ErrorCode::kBusy, "request is live", [&] { s->snapshot(); });
-  expect_error(ErrorCode::kBusy, "request is live", [&] { Request second(s, {}); });
+  expect_error(ErrorCode::kBusy, {"request is live"}, [&] { s->append_text("x", {}); });
+  expect_error(ErrorCode::kBusy, {"request is live"}, [&] { s->truncate(0); });
+  expect_error(ErrorCode::kBusy, {"request is live"}, [&] { s->fork(); });
+  expect_error(ErrorCode::kBusy, {"request is live"}, [&] { s->snapshot(); });
+  expect_error(ErrorCode::kBusy, {"request is live"}, [&] { Request second(s, {}); });
   drain(request);
   EXPECT_NO_THROW(s->append_text("x", {}));
-  expect_error(ErrorCode::kBusy, "queued", [&] { s->fork(); });
+  expect_error(ErrorCode::kBusy, {"queued"}, [&] { s->fork(); });
 }
 
 TEST_F(EngineTest, SettingsAreCheckedWithBothNumbers) {
@@ -189,16 +190,16 @@ TEST_F(EngineTest, SettingsAreCheckedWithBothNumbers) {
     change(s);
     return [s] { session(s); };
   };
-  expect_error(ErrorCode::kArg, "= 528, beyond the model's trained window of 512",
+  expect_error(ErrorCode::kArg, {"= 528, beyond the model's trained window of 512"},
                with([](auto& s) { s.n_anchors = 114; }));
-  expect_error(ErrorCode::kArg, "n_local is 31, below chunk 32",
+  expect_error(ErrorCode::kArg, {"n_local is 31, below chunk 32"},
                with([](auto& s) { s.n_local = 31; }));
-  expect_error(ErrorCode::kArg, "top_k is 17", with([](auto& s) { s.top_k = 17; }));
-  expect_error(ErrorCode::kArg, "top_k is 0", with([](auto& s) { s.top_k = 0; }));
-  expect_error(ErrorCode::kArg, "span is 0", with([](auto& s) { s.span = 0; }));
-  expect_error(ErrorCode::kArg, "vote_stride is 0", with([](auto& s) { s.vote_stride = 0; }));
-  expect_error(ErrorCode::kArg, "chunk is 0", with([](auto& s) { s.chunk = 0; }));
-  expect_error(ErrorCode::kArg, "selection is 7",
+  expect_error(ErrorCode::kArg, {"top_k is 17"}, with([](auto& s) { s.top_k = 17; }));
+  expect_error(ErrorCode::kArg, {"top_k is 0"}, with([](auto& s) { s.top_k = 0; }));
+  expect_error(ErrorCode::kArg, {"span is 0"}, with([](auto& s) { s.span = 0; }));
+  expect_error(ErrorCode::kArg, {"vote_stride is 0"}, with([](auto& s) { s.vote_stride = 0; }));
+  expect_error(ErrorCode::kArg, {"chunk is 0"}, with([](auto& s) { s.chunk = 0; }));
+  expect_error(ErrorCode::kArg, {"selection is 7"},
                with([](auto& s) { s.selection = static_cast<select::Selection>(7); }));
 }
 

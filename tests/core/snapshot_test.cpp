@@ -79,13 +79,13 @@ TEST_F(SnapshotTest, SomeSettingsMayChangeAndOthersNot) {
     s.vote_stride = 2;
     s.max_tokens = 5000;
   })());
-  expect_error(ErrorCode::kMismatch, "chunk is 16", with([](auto& s) { s.chunk = 16; }));
-  expect_error(ErrorCode::kMismatch, "n_global is 4", with([](auto& s) { s.n_global = 4; }));
-  expect_error(ErrorCode::kMismatch, "kv_dtype",
+  expect_error(ErrorCode::kMismatch, {"chunk is 16"}, with([](auto& s) { s.chunk = 16; }));
+  expect_error(ErrorCode::kMismatch, {"n_global is 4"}, with([](auto& s) { s.n_global = 4; }));
+  expect_error(ErrorCode::kMismatch, {"kv_dtype"},
                with([](auto& s) { s.kv_dtype = kernels::DType::kF16; }));
-  expect_error(ErrorCode::kMismatch, "selection",
+  expect_error(ErrorCode::kMismatch, {"selection"},
                with([](auto& s) { s.selection = select::Selection::kBlock1; }));
-  expect_error(ErrorCode::kArg, "max_tokens is 3", with([](auto& s) { s.max_tokens = 3; }));
+  expect_error(ErrorCode::kArg, {"max_tokens is 3"}, with([](auto& s) { s.max_tokens = 3; }));
 }
 
 TEST_F(SnapshotTest, RefusesEveryFlippedByteAndEveryTruncation) {
@@ -101,10 +101,10 @@ TEST_F(SnapshotTest, RefusesEveryFlippedByteAndEveryTruncation) {
   }
   for (size_t n = 0; n < good.size(); n += n < 400 ? 1 : good.size() / 100) {
     spit(good.substr(0, n));
-    expect_error(ErrorCode::kFormat, file_, [&] { open_file(); });
+    expect_error(ErrorCode::kFormat, {file_}, [&] { open_file(); });
   }
   spit(good + "x");
-  expect_error(ErrorCode::kFormat, "header asks for", [&] { open_file(); });
+  expect_error(ErrorCode::kFormat, {"header asks for"}, [&] { open_file(); });
   spit(good);
   EXPECT_NO_THROW(open_file());
 }
@@ -114,10 +114,10 @@ TEST_F(SnapshotTest, RefusesAnotherModelsSnapshot) {
   const std::string path = write_model("other.gguf", {.seed = 2});
   const auto other = Model::open(path, kernels::make_cpu_device(1), nullptr);
   std::remove(path.c_str());
-  expect_error(ErrorCode::kMismatch, "weights fingerprint",
+  expect_error(ErrorCode::kMismatch, {"weights fingerprint"},
                [&] { cache::open(file_, other->identity(), other->device()); });
   const auto snapshot = open_file();
-  expect_error(ErrorCode::kMismatch, "another model",
+  expect_error(ErrorCode::kMismatch, {"another model"},
                [&] { Session::create(other, snapshot->settings, *snapshot); });
 }
 
@@ -125,7 +125,8 @@ TEST_F(SnapshotTest, AFailedSaveLeavesTheOldFile) {
   auto s = read(document(60));
   cache::save(*s->snapshot(), file_);
   const std::string good = slurp();
-  expect_error(ErrorCode::kIo, "/no/such", [&] { cache::save(*s->snapshot(), "/no/such/dir/x"); });
+  expect_error(ErrorCode::kIo, {"/no/such"},
+               [&] { cache::save(*s->snapshot(), "/no/such/dir/x"); });
   cache::save(*s->snapshot(), file_);
   EXPECT_EQ(slurp(), good) << "the same session, the same bytes";
 }
