@@ -203,6 +203,7 @@ Request SamplingArgs::start(reattn_session* session) const {
 }
 
 std::string read_file(const std::string& path) {
+  constexpr size_t kMaxBytes = size_t{1} << 30;  // what the library takes as one text
   const auto fail = [&] {
     throw std::runtime_error(path + ": cannot be read: " + std::strerror(errno));
   };
@@ -213,6 +214,7 @@ std::string read_file(const std::string& path) {
   std::vector<char> block(1 << 16);
   while (const size_t n = std::fread(block.data(), 1, block.size(), file.get())) {
     text.append(block.data(), n);
+    if (text.size() > kMaxBytes) throw std::runtime_error(path + ": is longer than 1 GiB");
   }
   if (std::ferror(file.get()) != 0) fail();
   return text;

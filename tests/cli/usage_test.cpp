@@ -51,6 +51,11 @@ TEST_F(Usage, EmptyPrompt) {
   expect_refusal({"run", model(), "--file", document(), "--prompt", ""}, 2, {"--prompt", "empty"});
 }
 
+TEST_F(Usage, EndlessFile) {
+  expect_refusal({"run", model(), "--file", "/dev/zero", "--prompt", "x"}, 1,
+                 {"/dev/zero", "1 GiB"});
+}
+
 TEST_F(Usage, FileAndSnapshot) {
   expect_refusal({"run", model(), "--file", document(), "--snapshot", document()}, 2,
                  {"--file", "--snapshot"});
