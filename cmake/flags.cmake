@@ -22,6 +22,7 @@ add_library(reattn_flags INTERFACE)
 target_compile_options(reattn_flags INTERFACE
   -Wall -Wextra -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
   -Wno-missing-field-initializers
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # false in gcc 12's std::string (PR 105651)
   $<$<BOOL:${REATTN_WERROR}>:-Werror>)
 # For every target: instrumented and plain C++ do not mix in one program.
 if(REATTN_SANITIZE)
