@@ -14,32 +14,35 @@
  * Results    A function that can fail returns a reattn_status: 0 is success, positive values are no
  *            errors (REATTN_END, REATTN_TIMEOUT), negative values are. Its last parameter `err` may
  *            be NULL. Else *err becomes NULL on a status >= 0, and on a negative one an error
- * object with a message, which the caller owns (reattn_error_free). What *err held before is
- *            neither read nor freed. On a negative status every other output is untouched, but for
- *            `needed` with REATTN_E_BUFFER. Any function may also give REATTN_E_HANDLE,
- * REATTN_E_ARG for a required pointer that is NULL, REATTN_E_OOM_HOST and REATTN_E_INTERNAL.
+ *            object with a message, which the caller owns (reattn_error_free). What *err held
+ *            before is neither read nor freed. On a negative status every other output is
+ *            untouched, but for `needed` with REATTN_E_BUFFER. Any function may also give
+ *            REATTN_E_HANDLE, REATTN_E_ARG for a required pointer that is NULL, REATTN_E_OOM_HOST
+ *            and REATTN_E_INTERNAL.
  * Handles    Pointers to the opaque types below are checked numbers, not addresses: one that was
  *            freed, is garbage, or belongs to another type gives REATTN_E_HANDLE. An object lives
  *            until it is freed, and what it depends on lives as long as it does, so that handles
- * may be freed in any order, from any thread, also while another thread is inside a call with them
- * (that call ends normally). Freeing NULL, or the same handle twice, does nothing. Threads    There
- * is no global set-up or shut-down, and nothing belongs to a thread. A function that takes its
- * object as const may be called by any number of threads at once, on the same object; one that
- * takes it as non-const is for one caller at a time, and an overlap gives REATTN_E_BUSY and changes
- * nothing. Structs    Every struct but reattn_span begins with struct_size, which the caller sets
- * to sizeof (the _init functions do so), holds no pointers and no padding, and grows at its end
+ *            may be freed in any order, from any thread, also while another thread is inside a
+ *            call with them (that call ends normally). Freeing NULL, or the same handle twice, does
+ *            nothing.
+ * Threads    There is no global set-up or shut-down, and nothing belongs to a thread. A function
+ *            that takes its object as const may be called by any number of threads at once, on the
+ *            same object; one that takes it as non-const is for one caller at a time, and an
+ *            overlap gives REATTN_E_BUSY and changes nothing.
+ * Structs    Every struct but reattn_span begins with struct_size, which the caller sets to sizeof
+ *            (the _init functions do so), holds no pointers and no padding, and grows at its end
  *            only. From a caller built with an older header only its fields are read or written;
  *            from one built with a newer header, fields this library does not know must be zero,
  *            else REATTN_E_UNSUPPORTED, and are set to zero where the library writes.
  * Text       UTF-8 as pointer and number of bytes, without a terminator; zero bytes inside are
- * text. Paths are bytes as the system takes them. Pointers may be NULL where the number is 0.
+ *            text. Paths are bytes as the system takes them. Pointers may be NULL where the number
+ *            is 0.
  * Outputs    Of unknown length go to a caller's buffer of `cap` elements (bytes, ids, ...), and
  *            *needed says how many there are; needed may be NULL. When cap is too small the call
  *            gives REATTN_E_BUFFER, writes *needed and nothing else, and loses nothing: call again.
  *            buf may be NULL when cap is 0.
  * Numbers    Counts and positions are int64_t, sizes in memory uint64_t bytes. Positions count
- *            tokens from 0; a range [begin, end) excludes its end. Truth values are int32_t, 0
- * or 1.
+ *            tokens from 0; a range [begin, end) excludes its end. Truth values are int32_t, 0 or 1.
  *
  * The library never prints, never ends the process, and installs no handlers.
  */
