@@ -20,10 +20,10 @@ endif()
 
 add_library(reattn_flags INTERFACE)
 target_compile_options(reattn_flags INTERFACE
-  -Wall -Wextra -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
-  -Wno-missing-field-initializers
-  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # false in gcc 12's std::string (PR 105651)
-  $<$<BOOL:${REATTN_WERROR}>:-Werror>)
+  "$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-Wshadow;-Wno-missing-field-initializers>"
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>  # false in gcc 12's std::string (PR 105651)
+  $<$<AND:$<BOOL:${REATTN_WERROR}>,$<COMPILE_LANGUAGE:C,CXX>>:-Werror>)
 # For every target: instrumented and plain C++ do not mix in one program.
 if(REATTN_SANITIZE)
   add_compile_options(

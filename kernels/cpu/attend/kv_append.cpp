@@ -41,6 +41,7 @@ HWY_EXPORT(demote);
 
 void kv_append(const Context& c, const KvAppendArgs& a) {
   reference::check(a);
+  reference::check_host_pages("kv_append", a.pages);
   constexpr int64_t kTaskTokens = 64;
   const KvPages& p = a.pages;
   const auto append = [&](const float* from, void* const* table, int64_t t) {

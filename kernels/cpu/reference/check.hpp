@@ -8,13 +8,20 @@
 namespace reattn::kernels::reference {
 
 inline void check_pages(const char* op, const KvPages& p) {
-  if (p.dtype != DType::kF32 && p.dtype != DType::kF16) {
-    fail(ErrorCode::kUnsupported, op, ": cache pages are F32 or F16, not ",
+  if (p.dtype != DType::kF32 && p.dtype != DType::kF16 && p.dtype != DType::kBF16) {
+    fail(ErrorCode::kUnsupported, op, ": cache pages are F32, F16 or BF16, not ",
          dtype_info(p.dtype).name);
   }
   if (p.n_kv_heads < 1 || p.head_dim < 1) {
     fail(ErrorCode::kArg, op, ": n_kv_heads is ", p.n_kv_heads, " and head_dim ", p.head_dim,
          ", both must be at least 1");
+  }
+}
+
+// The fast CPU kernels know no BF16 pages.
+inline void check_host_pages(const char* op, const KvPages& p) {
+  if (p.dtype == DType::kBF16) {
+    fail(ErrorCode::kUnsupported, op, ": on the CPU cache pages are F32 or F16, not BF16");
   }
 }
 

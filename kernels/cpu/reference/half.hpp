@@ -1,5 +1,5 @@
-// IEEE half precision in plain integer arithmetic, and the element access to cache pages built on
-// it.
+// IEEE half precision and bfloat16 in plain integer arithmetic, and the element access to cache pages
+// built on them.
 #pragma once
 
 #include <bit>
@@ -40,6 +40,17 @@ inline uint16_t float_to_half(float f) {
   return static_cast<uint16_t>(sign | half);
 }
 
+inline float bf16_to_float(uint16_t b) {
+  return std::bit_cast<float>(static_cast<uint32_t>(b) << 16);
+}
+
+// Rounds to nearest, ties to even; NaN stays NaN.
+inline uint16_t float_to_bf16(float f) {
+  const uint32_t bits = std::bit_cast<uint32_t>(f);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
 // Index of element 0 of token t's row within the pages of `kv_head`: the page, and the offset
 // inside it.
 inline int64_t row_offset(const KvPages& p, int32_t kv_head, int64_t t) {
@@ -51,8 +62,9 @@ inline float page_element(const KvPages& p, void* const* table, int32_t kv_head,
                           int32_t i) {
   const void* page = table[t / kPageTokens];
   const int64_t at = row_offset(p, kv_head, t) + i;
-  return p.dtype == DType::kF32 ? static_cast<const float*>(page)[at]
-                                : half_to_float(static_cast<const uint16_t*>(page)[at]);
+  if (p.dtype == DType::kF32) return static_cast<const float*>(page)[at];
+  const uint16_t bits = static_cast<const uint16_t*>(page)[at];
+  return p.dtype == DType::kBF16 ? bf16_to_float(bits) : half_to_float(bits);
 }
 
 }  // namespace reattn::kernels::reference

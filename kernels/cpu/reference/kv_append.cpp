@@ -18,7 +18,8 @@ void write(const KvAppendArgs& a, const float* from, void* const* table) {
         if (p.dtype == DType::kF32) {
           static_cast<float*>(page)[at + j] = row[j];
         } else {
-          static_cast<uint16_t*>(page)[at + j] = float_to_half(row[j]);
+          static_cast<uint16_t*>(page)[at + j] =
+              p.dtype == DType::kBF16 ? float_to_bf16(row[j]) : float_to_half(row[j]);
         }
       }
     }

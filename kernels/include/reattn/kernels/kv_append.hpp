@@ -10,7 +10,7 @@ namespace reattn::kernels {
 struct KvPages {
   void* const* k;           // [n_pages]
   void* const* v;           // [n_pages]
-  DType dtype;              // kF32 or kF16
+  DType dtype;              // kF32, kF16 or kBF16
   int32_t n_kv_heads;
   int32_t head_dim;
 };

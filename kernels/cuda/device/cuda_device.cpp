@@ -1,0 +1,140 @@
+#include "kernels/cuda/device/cuda_device.hpp"
+
+#include <mutex>
+
+#include "kernels/cuda/device/context.hpp"
+#include "kernels/cuda/device/driver.hpp"
+#include "kernels/cuda/device/error.hpp"
+#include "kernels/cuda/linear/lt.hpp"
+#include "kernels/cuda/ops.hpp"
+
+namespace reattn::kernels::cuda {
+namespace {
+
+constexpr int32_t kOldest = 80;  // compute capability that the PTX is for
+
+// What the runtime says of a device, and that it can run this build.
+struct Properties {
+  std::string name;
+  int32_t n_sms = 0;
+  int32_t capability = 0;
+
+  explicit Properties(int32_t index) {
+    const int32_t n = device_count();
+    if (index < 0 || index >= n) {
+      fail(ErrorCode::kNoDevice, "CUDA: there is no device ", index, ", the driver sees ", n);
+    }
+    check(cudaSetDevice(index), "cudaSetDevice");
+    cudaDeviceProp p{};
+    check(cudaGetDeviceProperties(&p, index), "cudaGetDeviceProperties");
+    name = p.name;
+    n_sms = p.multiProcessorCount;
+    capability = 10 * p.major + p.minor;
+    if (capability < kOldest) {
+      fail(ErrorCode::kNoDevice, "CUDA: ", name, " has compute capability ", p.major, ".", p.minor,
+           ", at least 8.0 is needed");
+    }
+  }
+};
+
+class Work {
+ public:
+  Work() { check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate"); }
+  ~Work() { cudaStreamDestroy(stream); }
+  cudaStream_t stream = nullptr;
+};
+
+// All work goes to one stream, in the order of the calls: what one session frees another may use at once.
+class CudaDevice final : public Device {
+ public:
+  explicit CudaDevice(int32_t index)
+      : index_(index), properties_(index), memory_(index), scratch_(memory_),
+        context_{work_.stream,      scratch_,
+                 memory_,           lt_,
+                 properties_.n_sms, properties_.capability,
+                 properties_.capability == 90} {}
+  ~CudaDevice() override {
+    cudaSetDevice(index_);
+    cudaStreamSynchronize(work_.stream);
+  }
+
+  DeviceInfo info() const override {
+    const std::lock_guard lock(mutex_);
+    check(cudaSetDevice(index_), "cudaSetDevice");
+    return {"cuda", properties_.name,
+            context_.has_sm90a ? "sm_90a" : concat("compute capability ", properties_.capability / 10,
+                                                   ".", properties_.capability % 10),
+            memory_.total(), memory_.free(), 0};
+  }
+
+  void* allocate(size_t bytes) override {
+    const std::lock_guard lock(mutex_);
+    check(cudaSetDevice(index_), "cudaSetDevice");
+    return memory_.allocate(bytes);
+  }
+  void release(void* memory, size_t bytes) noexcept override {
+    const std::lock_guard lock(mutex_);
+    memory_.release(memory, bytes);
+  }
+  void upload(Stream& s, void* to_device, const void* from_host, size_t bytes) override {
+    move(s, to_device, from_host, bytes, cudaMemcpyHostToDevice);
+  }
+  void download(Stream& s, void* to_host, const void* from_device, size_t bytes) override {
+    move(s, to_host, from_device, bytes, cudaMemcpyDeviceToHost);
+    check(cudaStreamSynchronize(work_.stream), "download");
+  }
+  void copy(Stream& s, void* to, const void* from, size_t bytes) override {
+    move(s, to, from, bytes, cudaMemcpyDeviceToDevice);
+  }
+
+  void embed(Stream& s, const EmbedArgs& a) override { run(s, cuda::embed, a); }
+  void rms_norm(Stream& s, const RmsNormArgs& a) override { run(s, cuda::rms_norm, a); }
+  void matmul(Stream& s, const MatmulArgs& a) override { run(s, cuda::matmul, a); }
+  void swiglu(Stream& s, const SwigluArgs& a) override { run(s, cuda::swiglu, a); }
+  void kv_append(Stream& s, std::span<const KvAppendArgs> a) override {
+    run(s, cuda::kv_append, a);
+  }
+  void score(Stream& s, std::span<const ScoreArgs> a) override { run(s, cuda::score, a); }
+  void vote(Stream& s, std::span<const VoteArgs> a) override { run(s, cuda::vote, a); }
+  void expand(Stream& s, std::span<const ExpandArgs> a) override { run(s, cuda::expand, a); }
+  void attend(Stream& s, std::span<const AttendArgs> a) override { run(s, cuda::attend, a); }
+  void sample(Stream& s, const SampleArgs& a) override { run(s, cuda::sample, a); }
+  void logprob(Stream& s, const LogprobArgs& a) override { run(s, cuda::logprob, a); }
+
+ private:
+  void enter(const Stream& s) const {
+    if (s.cancel != nullptr && s.cancel->load(std::memory_order_acquire)) {
+      fail(ErrorCode::kCancelled, "cancelled by the caller");
+    }
+    check(cudaSetDevice(index_), "cudaSetDevice");
+  }
+  template <class F, class Args>
+  void run(const Stream& s, F&& operation, const Args& a) {
+    const std::lock_guard lock(mutex_);
+    enter(s);
+    operation(context_, a);
+  }
+  void move(const Stream& s, void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+    if (bytes == 0) return;
+    const std::lock_guard lock(mutex_);
+    enter(s);
+    check(cudaMemcpyAsync(to, from, bytes, kind, work_.stream), "cudaMemcpyAsync");
+  }
+
+  mutable std::mutex mutex_;  // of the stream, the scratch and the memory
+  int32_t index_;
+  Properties properties_;
+  Work work_;
+  Memory memory_;
+  Scratch scratch_;
+  Lt lt_;
+  Context context_;
+};
+
+}  // namespace
+
+std::shared_ptr<Device> make_device(int32_t index) {
+  return std::make_shared<CudaDevice>(index);
+}
+
+}  // namespace reattn::kernels::cuda
