@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "capi/backend.hpp"
 #include "capi/convert.hpp"
 #include "capi/guard.hpp"
 #include "capi/log.hpp"
@@ -13,27 +14,6 @@
 
 namespace reattn::capi {
 namespace {
-
-constexpr int32_t kMaxThreads = 1024;
-
-std::shared_ptr<kernels::Device> make_device(int32_t kind, int32_t n_threads) {
-  if (n_threads < 0 || n_threads > kMaxThreads) {
-    fail(ErrorCode::kArg, "n_threads is ", n_threads, ", not 0 ... ", kMaxThreads);
-  }
-  if (kind == REATTN_DEVICE_CUDA) {
-    fail(ErrorCode::kNoDevice, "device CUDA: this build of libreattn has no CUDA support");
-  }
-  if (kind != REATTN_DEVICE_AUTO && kind != REATTN_DEVICE_CPU) {
-    fail(ErrorCode::kArg, "device is ", kind, ", not one of REATTN_DEVICE_*");
-  }
-  auto device = kernels::make_cpu_device(n_threads);
-  if (kind == REATTN_DEVICE_AUTO) {
-    const kernels::DeviceInfo info = device->info();
-    log_message(concat("device AUTO chose CPU: ", info.name, ", ", info.instructions, ", ",
-                       info.n_threads, " threads; this build has no other device"));
-  }
-  return device;
-}
 
 uint64_t free_bytes(const kernels::Device& device) {
   return static_cast<uint64_t>(std::max<int64_t>(device.info().memory_free, 0));
@@ -50,7 +30,9 @@ ModelObject::ModelObject(std::string path, const reattn_model_options& options)
     return;
   }
   thread_ = std::thread(
-      [this, device = make_device(options.device, options.n_threads)] { load(device); });
+      [this, device = open_device(options.device, options.device_index, options.n_threads)] {
+        load(device);
+      });
 }
 
 ModelObject::~ModelObject() {
@@ -114,6 +96,11 @@ std::shared_ptr<const engine::Model> ModelObject::model() const {
   return model_;
 }
 
+int32_t ModelObject::device_kind() const {
+  if (header_) return REATTN_DEVICE_CPU;
+  return model()->device()->info().kind == "cuda" ? REATTN_DEVICE_CUDA : REATTN_DEVICE_CPU;
+}
+
 uint64_t ModelObject::memory_free() const {
   return free_bytes(header_ ? *kernels::make_cpu_device(1) : *model()->device());
 }
@@ -173,7 +160,7 @@ reattn_status reattn_model_get_info(const reattn_model* model, reattn_model_info
     const engine::ModelHeader& header = object->header();
     const model::Config& config = header.config;
     reattn_model_info info{};
-    info.device = REATTN_DEVICE_CPU;
+    info.device = object->device_kind();
     info.n_layers = config.n_layers;
     info.n_embd = config.n_embd;
     info.n_heads = config.n_heads;

@@ -42,6 +42,7 @@ class ModelObject {
   std::shared_ptr<const engine::Model> model() const;
 
   bool header_only() const noexcept { return header_.has_value(); }
+  int32_t device_kind() const;   // REATTN_DEVICE_*, of its device
   uint64_t memory_free() const;  // of its device, now
 
  private:

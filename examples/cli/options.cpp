@@ -54,6 +54,9 @@ void ModelArgs::add_to(CLI::App& app) {
   app.add_option("--device", device, "where to compute: auto, cpu or cuda")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
+  app.add_option("--device-index", device_index, "which CUDA device, from 0")
+      ->check(CLI::Range(int32_t{0}, INT32_MAX))
+      ->capture_default_str();
   app.add_option("--threads", n_threads, "CPU threads; 0: as many as the process may use")
       ->check(CLI::Range(int32_t{0}, INT32_MAX))
       ->capture_default_str();
@@ -66,6 +69,7 @@ Model open_model(const ModelArgs& args, bool header_only) {
   options.device = args.device == "cpu"    ? REATTN_DEVICE_CPU
                    : args.device == "cuda" ? REATTN_DEVICE_CUDA
                                            : REATTN_DEVICE_AUTO;
+  options.device_index = args.device_index;
   options.n_threads = args.n_threads;
   options.header_only = header_only;
   reattn_model* handle = nullptr;

@@ -26,6 +26,7 @@ class UsageError : public std::runtime_error {
 struct ModelArgs {
   std::string path;
   std::string device = "auto";
+  int32_t device_index = 0;
   int32_t n_threads = 0;
   bool verbose = false;
 

@@ -24,10 +24,11 @@ FIELD(reattn_device_info, index, 28, 4);
 FIELD(reattn_device_info, name, 32, 96);
 FIELD(reattn_device_info, instructions, 128, 32);
 
-STRUCT(reattn_model_options, 16);
+STRUCT(reattn_model_options, 20);
 FIELD(reattn_model_options, device, 4, 4);
 FIELD(reattn_model_options, n_threads, 8, 4);
 FIELD(reattn_model_options, header_only, 12, 4);
+FIELD(reattn_model_options, device_index, 16, 4);
 
 STRUCT(reattn_load_progress, 24);
 FIELD(reattn_load_progress, finished, 4, 4);

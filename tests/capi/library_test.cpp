@@ -41,10 +41,15 @@ TEST(Library, ErrorsOutliveOthersAndDieOnce) {
   EXPECT_EQ(reattn_error_code(nullptr), REATTN_E_HANDLE);
 }
 
-TEST(Device, DescribesTheCpu) {
+int32_t n_devices() {
   int32_t count = 0;
   EXPECT_OK(call(reattn_device_count, &count));
-  ASSERT_EQ(count, 1);
+  return count;
+}
+
+TEST(Device, DescribesTheCpu) {
+  const int32_t count = n_devices();
+  ASSERT_GE(count, 1);
   auto info = sized<reattn_device_info>();
   EXPECT_OK(call(reattn_device_get_info, 0, &info));
   EXPECT_EQ(info.kind, REATTN_DEVICE_CPU);
@@ -53,22 +58,76 @@ TEST(Device, DescribesTheCpu) {
   EXPECT_GE(info.n_threads, 1);
   EXPECT_GT(std::strlen(info.name), 0u);
   EXPECT_GT(std::strlen(info.instructions), 0u);
-  EXPECT_FAILS(REATTN_E_ARG, "index 1", call(reattn_device_get_info, 1, &info));
+  EXPECT_FAILS(REATTN_E_ARG, "index " + std::to_string(count),
+               call(reattn_device_get_info, count, &info));
   EXPECT_FAILS(REATTN_E_ARG, "index -1", call(reattn_device_get_info, -1, &info));
+}
+
+TEST(Device, DescribesEachCudaDevice) {
+  const int32_t count = n_devices();
+  if (count == 1) GTEST_SKIP() << "no CUDA device";
+  for (int32_t i = 1; i < count; ++i) {
+    auto info = sized<reattn_device_info>();
+    EXPECT_OK(call(reattn_device_get_info, i, &info));
+    EXPECT_EQ(info.kind, REATTN_DEVICE_CUDA);
+    EXPECT_EQ(info.index, i);
+    EXPECT_GT(info.memory_free, 0u);
+    EXPECT_GT(std::strlen(info.name), 0u);
+  }
 }
 
 TEST(Device, CudaIsRefusedWithTheReason) {
   reattn_model_options options;
   EXPECT_OK(call(reattn_model_options_init, &options, sizeof options));
   options.device = REATTN_DEVICE_CUDA;
+  options.device_index = n_devices() - 1;  // one more than there are
   reattn_model* model = nullptr;
   const std::string& path = model_path();
-  EXPECT_FAILS(REATTN_E_NO_DEVICE, "no CUDA support",
+  const char* reason = n_devices() > 1 ? "there is no device" : "";
+  EXPECT_FAILS(REATTN_E_NO_DEVICE, reason,
                call(reattn_model_open, bytes(path), path.size(), &options, &model));
   EXPECT_EQ(model, nullptr);
+  options.device_index = -1;
+  EXPECT_FAILS(REATTN_E_ARG, "device_index is -1",
+               call(reattn_model_open, bytes(path), path.size(), &options, &model));
+  options.device = REATTN_DEVICE_CPU;
+  options.device_index = 1;
+  EXPECT_FAILS(REATTN_E_ARG, "device_index is 1",
+               call(reattn_model_open, bytes(path), path.size(), &options, &model));
+  options.device_index = 0;
   options.device = 3;
   EXPECT_FAILS(REATTN_E_ARG, "device is 3",
                call(reattn_model_open, bytes(path), path.size(), &options, &model));
+}
+
+std::string diagnosis() {
+  uint64_t needed = 0;
+  EXPECT_EQ(call(reattn_backend_diagnose, nullptr, 0, &needed).status, REATTN_E_BUFFER);
+  std::string text(needed, '\0');
+  EXPECT_OK(call(reattn_backend_diagnose, reinterpret_cast<uint8_t*>(text.data()), needed, &needed));
+  return text;
+}
+
+TEST(Backend, SaysWhatCanBeUsedAndWhyNot) {
+  const std::string text = diagnosis();
+  EXPECT_EQ(text.find("CPU: "), 0u) << text;
+  EXPECT_NE(text.find(n_devices() > 1 ? "\nCUDA: device 0: " : "\nCUDA: cannot be used: "),
+            std::string::npos)
+      << text;
+}
+
+TEST(Backend, RefusesWhatIsNoPluginOfThisBuild) {
+  const auto load = [](const std::string& path) {
+    return call(reattn_backend_load, bytes(path), path.size());
+  };
+  if (diagnosis().find("CUDA: plug-in ") != std::string::npos) {
+    EXPECT_FAILS(REATTN_E_BUSY, "is in use", load("elsewhere.so"));
+    return;
+  }
+  EXPECT_FAILS(REATTN_E_NO_DEVICE, "no/such/plugin.so", load("no/such/plugin.so"));
+  EXPECT_FAILS(REATTN_E_NO_DEVICE, "is no plug-in of libreattn", load("libc.so.6"));
+  EXPECT_FAILS(REATTN_E_NO_DEVICE, "belongs to another build", load(REATTN_TEST_FOREIGN_PLUGIN));
+  EXPECT_FAILS(REATTN_E_ARG, "'path' is empty", load(""));
 }
 
 // Empties the log; the messages in order.

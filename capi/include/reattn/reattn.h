@@ -148,16 +148,31 @@ typedef struct reattn_device_info {
   int32_t kind;          /* REATTN_DEVICE_CPU or REATTN_DEVICE_CUDA */
   uint64_t memory_total; /* bytes */
   uint64_t memory_free;  /* bytes that could be allocated now */
-  int32_t n_threads;     /* what n_threads 0 means for a model */
+  int32_t n_threads;     /* what n_threads 0 means for a model; 0 for CUDA */
   int32_t index;         /* its own, from 0 */
   char name[96];         /* as the machine calls itself; UTF-8, zero-ended, cut if longer */
   char instructions[32]; /* what the kernels use, e.g. "AVX2"; likewise */
 } reattn_device_info;
 
-/* Number of devices that models can be opened on; at least 1, the CPU. Any thread. Since 0.1. */
+/* Opens the CUDA plug-in (libreattn_cuda.so) at `path`. Without this call the one beside the loaded
+ * libreattn.so is opened when a device is first asked for. A plug-in stays for as long as the
+ * process; it must be of the same build as this library. path: `path_bytes` bytes. Any thread.
+ * Errors: NO_DEVICE with the reason, BUSY (another plug-in is in use). Since 0.1. */
+REATTN_API reattn_status reattn_backend_load(const uint8_t* path, uint64_t path_bytes,
+                                             reattn_error** err);
+
+/* What models can be opened on, and why not on the rest, as text for people: a line for the CPU,
+ * and lines for CUDA such as "CUDA: cannot be used: CUDA: no driver was found (libcuda.so.1)".
+ * Any thread. Errors: BUFFER. Since 0.1. */
+REATTN_API reattn_status reattn_backend_diagnose(uint8_t* buf, uint64_t cap, uint64_t* needed,
+                                                 reattn_error** err);
+
+/* Number of devices that models can be opened on: the CPU, then the CUDA devices. Any thread.
+ * Since 0.1. */
 REATTN_API reattn_status reattn_device_count(int32_t* out_count, reattn_error** err);
 
-/* Describes device `index`, 0 <= index < count. Any thread. Errors: ARG. Since 0.1. */
+/* Describes device `index`, 0 <= index < count: 0 is the CPU, 1 + i is CUDA device i. Any thread.
+ * Errors: ARG. Since 0.1. */
 REATTN_API reattn_status reattn_device_get_info(int32_t index, reattn_device_info* out_info,
                                                 reattn_error** err);
 
@@ -170,6 +185,7 @@ typedef struct reattn_model_options {
                           may use. Results do not depend on it. */
   int32_t header_only; /* 1: read and check the header alone, no weights and no tokenizer: for
                           get_info, metadata, estimate and session options; default 0 */
+  int32_t device_index; /* which CUDA device, from 0; default 0 */
 } reattn_model_options;
 
 /* Fills in the defaults and struct_size; `size` is sizeof *out_options. Any thread. Errors: ARG.

@@ -35,6 +35,14 @@ struct Properties {
            ", at least 8.0 is needed");
     }
   }
+
+  bool has_sm90a() const { return capability == 90; }
+  DeviceInfo info(int64_t memory_total, int64_t memory_free) const {
+    return {"cuda", name,
+            has_sm90a() ? "sm_90a"
+                        : concat("compute capability ", capability / 10, ".", capability % 10),
+            memory_total, memory_free, 0};
+  }
 };
 
 class Work {
@@ -52,7 +60,7 @@ class CudaDevice final : public Device {
         context_{work_.stream,      scratch_,
                  memory_,           lt_,
                  properties_.n_sms, properties_.capability,
-                 properties_.capability == 90} {}
+                 properties_.has_sm90a()} {}
   ~CudaDevice() override {
     cudaSetDevice(index_);
     cudaStreamSynchronize(work_.stream);
@@ -61,10 +69,7 @@ class CudaDevice final : public Device {
   DeviceInfo info() const override {
     const std::lock_guard lock(mutex_);
     check(cudaSetDevice(index_), "cudaSetDevice");
-    return {"cuda", properties_.name,
-            context_.has_sm90a ? "sm_90a" : concat("compute capability ", properties_.capability / 10,
-                                                   ".", properties_.capability % 10),
-            memory_.total(), memory_.free(), 0};
+    return properties_.info(memory_.total(), memory_.free());
   }
 
   void* allocate(size_t bytes) override {
@@ -132,6 +137,13 @@ class CudaDevice final : public Device {
 };
 
 }  // namespace
+
+DeviceInfo device_info(int32_t index) {
+  const Properties properties(index);
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return properties.info(static_cast<int64_t>(total), static_cast<int64_t>(free));
+}
 
 std::shared_ptr<Device> make_device(int32_t index) {
   return std::make_shared<CudaDevice>(index);

@@ -8,6 +8,8 @@
 namespace reattn::kernels::cuda {
 
 // Throws Error(kNoDevice): no such device, or it cannot run this build.
+DeviceInfo device_info(int32_t index);
+// Throws Error(kNoDevice): no such device, or it cannot run this build.
 std::shared_ptr<Device> make_device(int32_t index);
 
 }  // namespace reattn::kernels::cuda

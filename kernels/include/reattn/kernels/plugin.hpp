@@ -13,7 +13,9 @@ struct Plugin {
   const char* build_id;  // first, so that it can be read whatever follows
   // Devices that can be used. Throws Error(kNoDevice) with the reason where there is no driver, or too old a one.
   int32_t (*device_count)();
-  // Throws Error(kNoDevice): no such device; kOomDevice.
+  // What it is and what is free on it, without taking hold of it.
+  DeviceInfo (*device_info)(int32_t index);
+  // Throws Error(kNoDevice): no such device, or it cannot run this build; kOomDevice.
   std::shared_ptr<Device> (*make_device)(int32_t index);
 };
 
