@@ -1,9 +1,5 @@
 // The fast CPU device: the operations of ops.hpp on one thread pool.
-#include <cstring>
-#include <mutex>
-
-#include "kernels/cpu/device/host.hpp"
-#include "kernels/cpu/device/memory.hpp"
+#include "kernels/cpu/device/host_device.hpp"
 #include "kernels/cpu/linear/elementwise.hpp"
 #include "kernels/cpu/ops.hpp"
 #include "kernels/cpu/reference/reference.hpp"
@@ -11,29 +7,12 @@
 namespace reattn::kernels {
 namespace {
 
-class CpuDevice final : public Device {
+class CpuDevice final : public cpu::HostDevice {
  public:
   explicit CpuDevice(int32_t n_threads) : pool_(n_threads) {}
 
   DeviceInfo info() const override {
-    const cpu::HostMemory memory = cpu::host_memory();
-    return {"cpu",        cpu::processor_name(), cpu::vector_instructions(),
-            memory.total, memory.free,           pool_.n_threads()};
-  }
-
-  void* allocate(size_t bytes) override {
-    const std::lock_guard lock(allocating_);
-    return cpu::allocate_memory(bytes);
-  }
-  void release(void* memory, size_t) noexcept override { cpu::release_memory(memory); }
-  void upload(Stream& s, void* to_device, const void* from_host, size_t bytes) override {
-    copy(s, to_device, from_host, bytes);
-  }
-  void download(Stream& s, void* to_host, const void* from_device, size_t bytes) override {
-    copy(s, to_host, from_device, bytes);
-  }
-  void copy(Stream&, void* to, const void* from, size_t bytes) override {
-    if (bytes > 0) std::memmove(to, from, bytes);
+    return describe(cpu::vector_instructions(), pool_.n_threads());
   }
 
   void embed(Stream& s, const EmbedArgs& a) override { cpu::embed(context(s), a); }
@@ -65,7 +44,6 @@ class CpuDevice final : public Device {
     pool_.run(1, s.cancel, [&](int64_t) { f(); });
   }
 
-  std::mutex allocating_;  // one at a time: what is free is asked, then taken
   cpu::ThreadPool pool_;
   cpu::ScratchPool scratch_;
 };

@@ -1,35 +1,13 @@
 // The reference device: plain loops on the calling thread.
-#include <cstring>
-#include <mutex>
-
-#include "kernels/cpu/device/host.hpp"
-#include "kernels/cpu/device/memory.hpp"
+#include "kernels/cpu/device/host_device.hpp"
 #include "kernels/cpu/reference/reference.hpp"
 
 namespace reattn::kernels {
 namespace {
 
-class ReferenceDevice final : public Device {
+class ReferenceDevice final : public cpu::HostDevice {
  public:
-  DeviceInfo info() const override {
-    const cpu::HostMemory memory = cpu::host_memory();
-    return {"cpu", cpu::processor_name(), "reference", memory.total, memory.free, 1};
-  }
-
-  void* allocate(size_t bytes) override {
-    const std::lock_guard lock(allocating_);
-    return cpu::allocate_memory(bytes);
-  }
-  void release(void* memory, size_t) noexcept override { cpu::release_memory(memory); }
-  void upload(Stream& s, void* to_device, const void* from_host, size_t bytes) override {
-    copy(s, to_device, from_host, bytes);
-  }
-  void download(Stream& s, void* to_host, const void* from_device, size_t bytes) override {
-    copy(s, to_host, from_device, bytes);
-  }
-  void copy(Stream&, void* to, const void* from, size_t bytes) override {
-    if (bytes > 0) std::memmove(to, from, bytes);
-  }
+  DeviceInfo info() const override { return describe("reference", 1); }
 
   void embed(Stream& s, const EmbedArgs& a) override { run(s, reference::embed, a); }
   void rms_norm(Stream& s, const RmsNormArgs& a) override { run(s, reference::rms_norm, a); }
@@ -61,8 +39,6 @@ class ReferenceDevice final : public Device {
     }
     operation(a);
   }
-
-  std::mutex allocating_;  // one at a time: what is free is asked, then taken
 };
 
 }  // namespace
