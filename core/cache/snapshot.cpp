@@ -7,6 +7,7 @@
 #include <span>
 
 #include "core/base/checked.hpp"
+#include "core/device/memory.hpp"
 #include "core/io/checksum.hpp"
 #include "core/io/file.hpp"
 
@@ -260,11 +261,8 @@ std::shared_ptr<const Snapshot> open(const std::string& path, const Identity& ex
   }
   const auto n_tokens = static_cast<int64_t>(h.n_tokens);
   const uint64_t kv_bytes = static_cast<uint64_t>(Layout::n_pages(n_tokens)) * layout.page_bytes();
-  const kernels::DeviceInfo info = device->info();
-  if (kv_bytes > static_cast<uint64_t>(info.memory_free)) {
-    fail(info.kind == "cpu" ? ErrorCode::kOomHost : ErrorCode::kOomDevice, path, ": its cache of ",
-         n_tokens, " tokens takes ", kv_bytes, " bytes, ", info.memory_free, " are free");
-  }
+  device::check_free(*device, kv_bytes,
+                     concat(path, ": its cache of ", n_tokens, " tokens takes"));
 
   auto s = std::make_shared<Snapshot>(Snapshot{.identity = h.identity,
                                                .settings = h.settings,

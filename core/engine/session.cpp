@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/device/memory.hpp"
 #include "core/engine/exclusive.hpp"
 #include "core/text/utf8.hpp"
 
@@ -92,11 +93,8 @@ void Session::check_room(int64_t n_more) const {
   const int64_t n_pages = cache::Layout::n_pages(n_all) - cache_.n_pages();
   const auto needed =
       static_cast<uint64_t>(std::max<int64_t>(0, n_pages)) * cache_.layout().page_bytes();
-  const kernels::DeviceInfo device = model_->device()->info();
-  if (needed > static_cast<uint64_t>(std::max<int64_t>(0, device.memory_free))) {
-    fail(device.kind == "cpu" ? ErrorCode::kOomHost : ErrorCode::kOomDevice, "the cache for ",
-         n_all, " tokens needs ", needed, " more bytes, ", device.memory_free, " are free");
-  }
+  device::check_free(*model_->device(), needed,
+                     concat("the rest of a cache for ", n_all, " tokens takes"));
 }
 
 std::vector<int32_t> Session::tokenize(const OpenAppend& open) const {
