@@ -10,14 +10,11 @@
 #include "capi/guard.hpp"
 #include "capi/log.hpp"
 #include "capi/objects.hpp"
+#include "core/device/memory.hpp"
 #include "reattn/reattn.h"
 
 namespace reattn::capi {
 namespace {
-
-uint64_t free_bytes(const kernels::Device& device) {
-  return static_cast<uint64_t>(std::max<int64_t>(device.info().memory_free, 0));
-}
 
 constexpr reattn_model_options kDefaults{.device = REATTN_DEVICE_AUTO};
 
@@ -25,14 +22,14 @@ constexpr reattn_model_options kDefaults{.device = REATTN_DEVICE_AUTO};
 
 ModelObject::ModelObject(std::string path, const reattn_model_options& options)
     : path_(std::move(path)) {
-  if (to_bool(options.header_only, "header_only")) {
-    header_ = engine::read_header(path_);
+  const bool header_only = to_bool(options.header_only, "header_only");
+  device_ =
+      open_device(options.device, options.device_index, header_only ? 1 : options.n_threads);
+  if (header_only) {
+    header_ = engine::read_header(path_, *device_);
     return;
   }
-  thread_ = std::thread(
-      [this, device = open_device(options.device, options.device_index, options.n_threads)] {
-        load(device);
-      });
+  thread_ = std::thread([this] { load(); });
 }
 
 ModelObject::~ModelObject() {
@@ -40,11 +37,11 @@ ModelObject::~ModelObject() {
   if (thread_.joinable()) thread_.join();
 }
 
-void ModelObject::load(std::shared_ptr<kernels::Device> device) noexcept {
+void ModelObject::load() noexcept {
   std::shared_ptr<const engine::Model> model;
   std::optional<Error> error;
   try {
-    model = engine::Model::open(path_, std::move(device), &progress_);
+    model = engine::Model::open(path_, device_, &progress_);
     log_message(concat("model '", path_, "' is loaded: ", model->header().weights_bytes,
                        " bytes of weights"));
   } catch (const Error& e) {
@@ -94,15 +91,6 @@ std::shared_ptr<const engine::Model> ModelObject::model() const {
   }
   check_loaded();
   return model_;
-}
-
-int32_t ModelObject::device_kind() const {
-  if (header_) return REATTN_DEVICE_CPU;
-  return model()->device()->info().kind == "cuda" ? REATTN_DEVICE_CUDA : REATTN_DEVICE_CPU;
-}
-
-uint64_t ModelObject::memory_free() const {
-  return free_bytes(header_ ? *kernels::make_cpu_device(1) : *model()->device());
 }
 
 }  // namespace reattn::capi
@@ -160,7 +148,7 @@ reattn_status reattn_model_get_info(const reattn_model* model, reattn_model_info
     const engine::ModelHeader& header = object->header();
     const model::Config& config = header.config;
     reattn_model_info info{};
-    info.device = object->device_kind();
+    info.device = object->device().info().kind == "cuda" ? REATTN_DEVICE_CUDA : REATTN_DEVICE_CPU;
     info.n_layers = config.n_layers;
     info.n_embd = config.n_embd;
     info.n_heads = config.n_heads;
@@ -227,9 +215,9 @@ reattn_status reattn_model_estimate(const reattn_model* model,
     const reattn_session_options defaults = from_settings(header.default_settings);
     const select::Settings settings =
         to_settings(options ? read_struct(options, defaults, "options") : defaults);
-    const engine::MemoryPlan plan = engine::plan(header, settings, n_tokens);
+    const engine::MemoryPlan plan = engine::plan(header, settings, n_tokens, object->device());
     const uint64_t held = object->header_only() ? 0 : plan.weights_bytes;
-    const uint64_t memory_free = object->memory_free();
+    const uint64_t memory_free = device::free_bytes(object->device().info());
     out.write({.fits = plan.total_bytes - held <= memory_free,
                .weights_bytes = plan.weights_bytes,
                .kv_bytes = plan.kv_bytes,

@@ -42,14 +42,15 @@ class ModelObject {
   std::shared_ptr<const engine::Model> model() const;
 
   bool header_only() const noexcept { return header_.has_value(); }
-  int32_t device_kind() const;   // REATTN_DEVICE_*, of its device
-  uint64_t memory_free() const;  // of its device, now
+  // That it is, or would be, opened on.
+  const kernels::Device& device() const noexcept { return *device_; }
 
  private:
-  void load(std::shared_ptr<kernels::Device> device) noexcept;
+  void load() noexcept;
   void check_loaded() const;
 
   const std::string path_;
+  std::shared_ptr<kernels::Device> device_;
   std::optional<engine::ModelHeader> header_;  // with header_only, and then nothing below is used
 
   mutable engine::LoadProgress progress_;

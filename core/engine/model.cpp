@@ -11,16 +11,12 @@
 namespace reattn::engine {
 namespace {
 
-// Scratch of the CPU kernels for one step, beside the decoder's own buffers: dequantised weight tiles, packed
-// keys, score tiles. Measured below this on the models at hand.
-constexpr uint64_t kKernelScratchBytes = 128ull << 20;
-
-ModelHeader header_of(const io::Gguf& file) {
+ModelHeader header_of(const io::Gguf& file, const kernels::Device& device) {
   ModelHeader h;
   h.config = model::config_from_gguf(file);
   for (const io::Entry& e : file.entries()) h.metadata.emplace_back(e.key, e.value.text());
   h.default_settings = select::default_settings(h.config.n_window);
-  h.weights_bytes = model::Weights::check(file, h.config);
+  h.weights_bytes = model::Weights::check(file, h.config, device);
   return h;
 }
 
@@ -45,11 +41,12 @@ uint64_t config_checksum(const model::Config& c) {
 
 }  // namespace
 
-ModelHeader read_header(const std::string& path) {
-  return header_of(io::Gguf::open(path));
+ModelHeader read_header(const std::string& path, const kernels::Device& device) {
+  return header_of(io::Gguf::open(path), device);
 }
 
-MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int64_t n_tokens) {
+MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int64_t n_tokens,
+                const kernels::Device& device) {
   const model::Config& c = header.config;
   select::check(settings, c.n_window);
   if (n_tokens < 0 || n_tokens > INT32_MAX) {
@@ -62,7 +59,7 @@ MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int
   const int64_t n_positions =
       settings.selection == select::Selection::kFull ? c.n_window : select::scope(settings);
   p.working_bytes = model::Decoder::working_bytes(c, settings) +
-                    model::Rope::bytes(c, n_positions) + kKernelScratchBytes;
+                    model::Rope::bytes(c, n_positions) + device.scratch_bytes();
   p.total_bytes = p.weights_bytes + p.kv_bytes + p.working_bytes;
   return p;
 }
@@ -73,7 +70,7 @@ std::shared_ptr<const Model> Model::open(const std::string& path,
   const io::Gguf file = io::Gguf::open(path);
   std::shared_ptr<Model> m(new Model);
   m->path_ = path;
-  m->header_ = header_of(file);
+  m->header_ = header_of(file, *device);
   m->device_ = std::move(device);
   if (progress) {
     uint64_t total = 0;

@@ -42,10 +42,12 @@ struct ModelHeader {
   std::vector<std::pair<std::string, std::string>>
       metadata;  // key, value as short text; file order
   select::Settings default_settings;
-  uint64_t weights_bytes = 0;
+  uint64_t weights_bytes = 0;  // as held by the device it was read for
 };
-ModelHeader read_header(const std::string& path);
-MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int64_t n_tokens);
+// The device is the one that the model is, or would be, opened on.
+ModelHeader read_header(const std::string& path, const kernels::Device& device);
+MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int64_t n_tokens,
+                const kernels::Device& device);
 
 class Model {
  public:

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "core/device/memory.hpp"
 #include "core/io/checksum.hpp"
 
 namespace reattn::model {
@@ -85,15 +86,20 @@ class Plan {
   using TakeVector = std::function<void(const float*)>;
   struct Item {
     const io::TensorInfo* tensor;
+    DType held;         // its type in device memory
     TakeMatrix matrix;  // one of the two
     TakeVector vector;
+    size_t bytes(int64_t n_elements) const {  // in device memory
+      return static_cast<size_t>(kernels::row_bytes(held, n_elements));
+    }
   };
 
-  explicit Plan(const io::Gguf& file) : file_(file) {}
+  Plan(const io::Gguf& file, const kernels::Device& device) : file_(file), device_(device) {}
 
   void matrix(const std::string& name, int64_t n_rows, int64_t n_cols, kernels::Matrix* to) {
     const io::TensorInfo& t = take(name, {n_cols, n_rows});
-    items_.push_back({&t, [to](const kernels::Matrix& m) { *to = m; }, nullptr});
+    items_.push_back({&t, device_.weight_type(t.dtype),
+                      [to](const kernels::Matrix& m) { *to = m; }, nullptr});
   }
   void vector(const std::string& name, int64_t n, const float** to) {
     const io::TensorInfo& t = take(name, {n});
@@ -101,7 +107,7 @@ class Plan {
       fail(ErrorCode::kUnsupported, file_.path(), ": tensor '", name, "' is a ",
            kernels::dtype_info(t.dtype).name, " vector, this build reads F32, F16 and BF16 ones");
     }
-    items_.push_back({&t, nullptr, [to](const float* p) { *to = p; }});
+    items_.push_back({&t, DType::kF32, nullptr, [to](const float* p) { *to = p; }});
   }
   void optional_vector(const std::string& name, int64_t n, const float** to) {
     if (file_.find_tensor(name)) vector(name, n, to);
@@ -119,6 +125,11 @@ class Plan {
     }
   }
   const std::vector<Item>& items() const { return items_; }
+  uint64_t bytes() const {
+    uint64_t sum = 0;
+    for (const Item& item : items_) sum += item.bytes(item.tensor->n_elements());
+    return sum;
+  }
 
  private:
   const io::TensorInfo& take(const std::string& name, const std::vector<int64_t>& shape) {
@@ -138,6 +149,7 @@ class Plan {
   }
 
   const io::Gguf& file_;
+  const kernels::Device& device_;
   std::vector<Item> items_;
   std::set<std::string, std::less<>> names_;
 };
@@ -149,8 +161,9 @@ struct Places {
   std::vector<LayerWeights>* layers;
 };
 
-Plan make_plan(const io::Gguf& file, const Config& c, const Places& to) {
-  Plan plan(file);
+Plan make_plan(const io::Gguf& file, const Config& c, const kernels::Device& device,
+               const Places& to) {
+  Plan plan(file, device);
   plan.matrix("token_embd.weight", c.n_vocab, c.n_embd, to.embedding);
   plan.vector("output_norm.weight", c.n_embd, to.output_norm);
   if (!c.tied_embeddings) plan.matrix("output.weight", c.n_vocab, c.n_embd, to.output);
@@ -178,28 +191,19 @@ Plan make_plan(const io::Gguf& file, const Config& c, const Places& to) {
 
 }  // namespace
 
-uint64_t Weights::check(const io::Gguf& file, const Config& config) {
+uint64_t Weights::check(const io::Gguf& file, const Config& config,
+                        const kernels::Device& device) {
   kernels::Matrix matrix;
   const float* vector = nullptr;
   std::vector<LayerWeights> layers;
-  const Plan plan = make_plan(file, config, {&matrix, &matrix, &vector, &layers});
-  uint64_t bytes = 0;
-  for (const Plan::Item& item : plan.items()) {
-    bytes += item.matrix ? item.tensor->n_bytes
-                         : static_cast<uint64_t>(item.tensor->n_elements()) * sizeof(float);
-  }
-  return bytes;
+  return make_plan(file, config, device, {&matrix, &matrix, &vector, &layers}).bytes();
 }
 
 Weights::Weights(const io::Gguf& file, const Config& config,
                  std::shared_ptr<kernels::Device> device, const LoadObserver& observer) {
-  const Plan plan = make_plan(file, config, {&embedding_, &output_, &output_norm_, &layers_});
-  const uint64_t needed = check(file, config);
-  const kernels::DeviceInfo info = device->info();
-  if (needed > static_cast<uint64_t>(info.memory_free)) {
-    fail(info.kind == "cpu" ? ErrorCode::kOomHost : ErrorCode::kOomDevice, file.path(),
-         ": the weights take ", needed, " bytes, ", info.memory_free, " are free");
-  }
+  const Plan plan =
+      make_plan(file, config, *device, {&embedding_, &output_, &output_norm_, &layers_});
+  device::check_free(*device, plan.bytes(), concat(file.path(), ": the weights take"));
 
   io::Checksum sum;
   kernels::Stream stream;
@@ -210,9 +214,9 @@ Weights::Weights(const io::Gguf& file, const Config& config,
     sum.update(t.shape.data(), t.shape.size() * sizeof t.shape[0]);
     sum.update(&t.dtype, sizeof t.dtype);
 
-    const size_t unit = static_cast<size_t>(kernels::dtype_info(t.dtype).block_bytes);
-    device::Buffer buffer(
-        device, item.matrix ? t.n_bytes : static_cast<size_t>(t.n_elements()) * sizeof(float));
+    const kernels::DTypeInfo block = kernels::dtype_info(t.dtype);
+    const auto unit = static_cast<size_t>(block.block_bytes);
+    device::Buffer buffer(device, item.bytes(t.n_elements()));
     for (uint64_t at = 0; at < t.n_bytes;) {
       if (observer.cancel && observer.cancel->load()) {
         fail(ErrorCode::kCancelled, file.path(), ": loading was cancelled");
@@ -227,17 +231,21 @@ Weights::Weights(const io::Gguf& file, const Config& config,
              "' holds a number that is not finite", " (element or block ",
              static_cast<int64_t>(at / unit) + bad, ")");
       }
+      const auto elements_of = [&](uint64_t bytes) {
+        return static_cast<int64_t>(bytes / unit) * block.block_elements;
+      };
+      std::byte* to = buffer.as<std::byte>() + item.bytes(elements_of(at));
       if (item.matrix) {
-        device->upload(stream, buffer.as<std::byte>() + at, staging.data(), n);
+        device->upload_weights(stream, to, staging.data(), t.dtype, elements_of(n));
       } else {
         const std::vector<float> f = to_f32(t.dtype, staging);
-        device->upload(stream, buffer.as<float>() + at / unit, f.data(), f.size() * sizeof(float));
+        device->upload(stream, to, f.data(), f.size() * sizeof(float));
       }
       at += n;
       if (observer.bytes_done) observer.bytes_done->fetch_add(n);
     }
     if (item.matrix) {
-      item.matrix({buffer.as(), t.dtype, t.shape.size() > 1 ? t.shape[1] : 1, t.shape[0]});
+      item.matrix({buffer.as(), item.held, t.shape.size() > 1 ? t.shape[1] : 1, t.shape[0]});
     } else {
       item.vector(buffer.as<float>());
     }

@@ -1,4 +1,4 @@
-// The weights of a decoder in device memory, in the file's own types.
+// The weights of a decoder in device memory: matrices in the type that the device wants, vectors in f32.
 #pragma once
 
 #include <atomic>
@@ -32,9 +32,9 @@ struct LoadObserver {
 
 class Weights {
  public:
-  // Bytes that load() will hold; checks names and shapes of all tensors against the hyper-parameters. Throws
+  // Bytes that they will take on the device; checks names and shapes of all tensors against the hyper-parameters. Throws
   // Error(kFormat): a tensor is missing, unknown or of another shape.
-  static uint64_t check(const io::Gguf& file, const Config& config);
+  static uint64_t check(const io::Gguf& file, const Config& config, const kernels::Device& device);
 
   // Reads every tensor and checks that all numbers in it are finite. Throws what check and File::read_at throw,
   // Error(kOomHost / kOomDevice), Error(kCancelled).

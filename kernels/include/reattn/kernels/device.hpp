@@ -43,11 +43,18 @@ class Device {
   virtual DeviceInfo info() const = 0;
   // Tokens that are carried through one layer together (a super-chunk); 0: one chunk at a time.
   virtual int64_t super_chunk() const { return 0; }
+  // The type that a matrix is held in whose file has another; vectors are always f32.
+  virtual DType weight_type(DType file_type) const { return file_type; }
+  // Memory that operations take for themselves, at most, in a step of the usual sizes.
+  virtual uint64_t scratch_bytes() const { return 0; }
 
   // 64-byte aligned, uninitialised. Throws Error(kOomHost or kOomDevice).
   virtual void* allocate(size_t bytes) = 0;
   virtual void release(void* memory, size_t bytes) noexcept = 0;
   virtual void upload(Stream& s, void* to_device, const void* from_host, size_t bytes) = 0;
+  // Elements of a matrix, whole blocks of its file's type, to memory that holds them in weight_type(file_type).
+  virtual void upload_weights(Stream& s, void* to_device, const void* from_host, DType file_type,
+                              int64_t n_elements);
   virtual void download(Stream& s, void* to_host, const void* from_device, size_t bytes) = 0;
   virtual void copy(Stream& s, void* to, const void* from, size_t bytes) = 0;  // device to device
 

@@ -1,0 +1,53 @@
+// What the engine asks of a device, with devices that answer otherwise than the CPU.
+#include <atomic>
+
+#include "core/model/weights.hpp"
+#include "tests/core/engine_fixture.hpp"
+#include "tests/support/encode.hpp"
+#include "tests/support/forwarding_device.hpp"
+
+namespace reattn::engine {
+namespace {
+
+// Holds matrices in BF16, whatever the file has, and counts what is allocated.
+class Bf16Device final : public test::ForwardingDevice {
+ public:
+  using ForwardingDevice::ForwardingDevice;
+
+  kernels::DType weight_type(kernels::DType) const override { return kernels::DType::kBF16; }
+  void upload_weights(Stream& s, void* to, const void* from_host, kernels::DType file_type,
+                      int64_t n_elements) override {
+    ASSERT_EQ(file_type, kernels::DType::kF32);
+    const auto* from = static_cast<const float*>(from_host);
+    const auto bytes = test::encode(kernels::DType::kBF16, {from, from + n_elements});
+    upload(s, to, bytes.data(), bytes.size());
+  }
+  void* allocate(size_t bytes) override {
+    n_bytes += bytes;
+    return ForwardingDevice::allocate(bytes);
+  }
+  std::atomic<uint64_t> n_bytes = 0;
+};
+
+TEST_F(EngineTest, WeightsAreHeldAsTheDeviceWants) {
+  const auto device = std::make_shared<Bf16Device>(kernels::make_cpu_device(1));
+  const auto held = Model::open(path(), device, nullptr);
+  EXPECT_EQ(held->header().weights_bytes, device->n_bytes) << "the plan is exact";
+  EXPECT_EQ(read_header(path(), *device).weights_bytes, device->n_bytes);
+  EXPECT_EQ(held->weights().layers()[0].q.dtype, kernels::DType::kBF16);
+  EXPECT_EQ(held->identity(), model()->identity()) << "of the file, however it is held";
+  EXPECT_LT(held->header().weights_bytes, model()->header().weights_bytes);
+
+  // The same as a file that has them so.
+  const std::string rounded = write_model("bf16.gguf", {.dtype = kernels::DType::kBF16});
+  const auto file = Model::open(rounded, kernels::make_cpu_device(1), nullptr);
+  std::remove(rounded.c_str());
+  EXPECT_EQ(file->header().weights_bytes, held->header().weights_bytes);
+  auto a = Session::create(held, small_settings()), b = Session::create(file, small_settings());
+  a->append_text(document(300), {});
+  b->append_text(document(300), {});
+  EXPECT_EQ(ask(a, 8), ask(b, 8));
+}
+
+}  // namespace
+}  // namespace reattn::engine
