@@ -1,5 +1,6 @@
 // Models: opening on a thread of their own, and what their header says.
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <new>
 #include <system_error>
@@ -18,6 +19,26 @@ namespace {
 
 constexpr reattn_model_options kDefaults{.device = REATTN_DEVICE_AUTO};
 
+model::Config to_config(const reattn_geometry& g, const std::string& name) {
+  model::Config c;
+  c.architecture = "llama";
+  c.name = name;
+  c.n_layers = g.n_layers;
+  c.n_embd = g.n_embd;
+  c.n_heads = g.n_heads;
+  c.n_kv_heads = g.n_kv_heads;
+  c.head_dim = g.head_dim;
+  c.n_ff = g.n_ff;
+  c.n_vocab = g.n_vocab;
+  c.n_window = g.n_window;
+  c.norm_eps = 1e-5F;
+  c.rope_freq_base = g.rope_freq_base;
+  c.tied_embeddings = to_bool(g.tied_embeddings, "tied_embeddings");
+  model::check_shape(c);
+  c.softmax_scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim));
+  return c;
+}
+
 }  // namespace
 
 ModelObject::ModelObject(std::string path, const reattn_model_options& options)
@@ -29,7 +50,20 @@ ModelObject::ModelObject(std::string path, const reattn_model_options& options)
     header_ = engine::read_header(path_, *device_);
     return;
   }
-  thread_ = std::thread([this] { load(); });
+  thread_ = std::thread(
+      [this] { load([this] { return engine::Model::open(path_, device_, &progress_); }); });
+}
+
+ModelObject::ModelObject(const reattn_geometry& geometry, const reattn_model_options& options)
+    : path_("a made-up model") {
+  if (to_bool(options.header_only, "header_only")) {
+    fail(ErrorCode::kArg, "header_only is 1, a made-up model has no file");
+  }
+  const model::Config config = to_config(geometry, path_);
+  device_ = open_device(options.device, options.device_index, options.n_threads);
+  thread_ = std::thread([this, config, seed = geometry.seed] {
+    load([&] { return engine::Model::synthesize(config, seed, device_, &progress_); });
+  });
 }
 
 ModelObject::~ModelObject() {
@@ -37,11 +71,11 @@ ModelObject::~ModelObject() {
   if (thread_.joinable()) thread_.join();
 }
 
-void ModelObject::load() noexcept {
+void ModelObject::load(const Make& make) noexcept {
   std::shared_ptr<const engine::Model> model;
   std::optional<Error> error;
   try {
-    model = engine::Model::open(path_, device_, &progress_);
+    model = make();
     log_message(concat("model '", path_, "' is loaded: ", model->header().weights_bytes,
                        " bytes of weights"));
   } catch (const Error& e) {
@@ -113,6 +147,19 @@ reattn_status reattn_model_open(const uint8_t* path, uint64_t path_bytes,
     require(out_model, "out_model");
     const auto chosen = options ? read_struct(options, kDefaults, "options") : kDefaults;
     *out_model = publish(std::make_shared<ModelObject>(input_path(path, path_bytes), chosen));
+    return REATTN_OK;
+  });
+}
+
+reattn_status reattn_model_synthesize(const reattn_geometry* geometry,
+                                      const reattn_model_options* options, reattn_model** out_model,
+                                      reattn_error** err) {
+  return guard(err, [&] {
+    require(geometry, "geometry");
+    require(out_model, "out_model");
+    const auto shape = read_struct(geometry, reattn_geometry{}, "geometry");
+    const auto chosen = options ? read_struct(options, kDefaults, "options") : kDefaults;
+    *out_model = publish(std::make_shared<ModelObject>(shape, chosen));
     return REATTN_OK;
   });
 }

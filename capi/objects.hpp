@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -26,6 +27,8 @@ class ModelObject {
 
   // Reads the header here, or starts the thread that loads.
   ModelObject(std::string path, const reattn_model_options& options);
+  // Starts the thread that makes up the weights.
+  ModelObject(const reattn_geometry& geometry, const reattn_model_options& options);
   ~ModelObject();
   ModelObject(const ModelObject&) = delete;
   ModelObject& operator=(const ModelObject&) = delete;
@@ -46,7 +49,8 @@ class ModelObject {
   const kernels::Device& device() const noexcept { return *device_; }
 
  private:
-  void load() noexcept;
+  using Make = std::function<std::shared_ptr<const engine::Model>()>;
+  void load(const Make& make) noexcept;
   void check_loaded() const;
 
   const std::string path_;

@@ -1,11 +1,32 @@
 // What a device does unless it does it in its own way.
 #include "reattn/kernels/device.hpp"
 
+#include <algorithm>
+#include <bit>
+#include <vector>
+
 namespace reattn::kernels {
 
 void Device::upload_weights(Stream& s, void* to_device, const void* from_host, DType file_type,
                             int64_t n_elements) {
   upload(s, to_device, from_host, static_cast<size_t>(row_bytes(file_type, n_elements)));
+}
+
+void Device::fill_random(Stream& s, const Matrix& to, const RandomArgs& a) {
+  constexpr int64_t kPiece = 1 << 20;
+  const int64_t n = to.n_rows * to.n_cols;
+  std::vector<uint16_t> piece;
+  for (int64_t at = 0; at < n; at += kPiece) {
+    piece.resize(static_cast<size_t>(std::min(kPiece, n - at)));
+    for (size_t i = 0; i < piece.size(); ++i) {
+      const auto bits =
+          std::bit_cast<uint32_t>(random_element(a, static_cast<uint64_t>(at) + i));
+      piece[i] = static_cast<uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+    }
+    std::byte* begin = static_cast<std::byte*>(const_cast<void*>(to.data));
+    upload_weights(s, begin + row_bytes(to.dtype, at), piece.data(), DType::kBF16,
+                   static_cast<int64_t>(piece.size()));
+  }
 }
 
 }  // namespace reattn::kernels

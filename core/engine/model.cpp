@@ -86,13 +86,42 @@ std::shared_ptr<const Model> Model::open(const std::string& path,
   const model::LoadObserver observer{progress ? &progress->bytes_done : nullptr,
                                      progress ? &progress->cancel : nullptr};
   m->weights_ = std::make_unique<model::Weights>(file, c, m->device_, observer);
-  const uint64_t sums[] = {config_checksum(c), m->weights_->checksum()};
-  m->identity_ = {.model = io::checksum(sums, sizeof sums),
-                  .tokenizer = m->tokenizer_->hash(),
-                  .n_layers = c.n_layers,
-                  .n_kv_heads = c.n_kv_heads,
-                  .head_dim = c.head_dim,
-                  .n_vocab = c.n_vocab};
+  m->identify();
+  return m;
+}
+
+// What snapshots of its sessions carry.
+void Model::identify() {
+  const model::Config& c = config();
+  const uint64_t sums[] = {config_checksum(c), weights_->checksum()};
+  identity_ = {.model = io::checksum(sums, sizeof sums),
+               .tokenizer = tokenizer_->hash(),
+               .n_layers = c.n_layers,
+               .n_kv_heads = c.n_kv_heads,
+               .head_dim = c.head_dim,
+               .n_vocab = c.n_vocab};
+}
+
+std::shared_ptr<const Model> Model::synthesize(const model::Config& config, uint64_t seed,
+                                               std::shared_ptr<kernels::Device> device,
+                                               LoadProgress* progress) {
+  std::shared_ptr<Model> m(new Model);
+  m->path_ = config.name;
+  m->header_.config = config;
+  m->header_.metadata = {{"general.architecture", config.architecture},
+                         {"general.name", config.name}};
+  m->header_.default_settings = select::default_settings(config.n_window);
+  m->header_.weights_bytes = model::Weights::bytes(config, *device);
+  m->device_ = std::move(device);
+  text::TokenizerSpec spec{.model = "gpt2", .pre = "gpt-2"};
+  for (int64_t id = 0; id < config.n_vocab; ++id) spec.tokens.push_back(concat("w", id));
+  spec.token_types.assign(spec.tokens.size(), 1);
+  m->tokenizer_ = text::Tokenizer::create(spec);
+  if (progress) progress->bytes_total.store(m->header_.weights_bytes);
+  const model::LoadObserver observer{progress ? &progress->bytes_done : nullptr,
+                                     progress ? &progress->cancel : nullptr};
+  m->weights_ = std::make_unique<model::Weights>(config, seed, m->device_, observer);
+  m->identify();
   return m;
 }
 

@@ -56,6 +56,11 @@ class Model {
   static std::shared_ptr<const Model> open(const std::string& path,
                                            std::shared_ptr<kernels::Device> device,
                                            LoadProgress* progress);
+  // A model of this shape with random weights and numbers for tokens: for measuring speed and memory of sizes whose weights are
+  // not at hand. `config` has been checked (model::check_shape). Blocking. Throws Error: kOomHost, kOomDevice, kCancelled.
+  static std::shared_ptr<const Model> synthesize(const model::Config& config, uint64_t seed,
+                                                 std::shared_ptr<kernels::Device> device,
+                                                 LoadProgress* progress);
   ~Model();
 
   const std::string& path() const { return path_; }
@@ -68,6 +73,7 @@ class Model {
 
  private:
   Model() = default;
+  void identify();
 
   std::string path_;
   ModelHeader header_;

@@ -38,6 +38,29 @@ void refuse_unknown_features(const io::Gguf& file, const std::string& arch) {
 
 }  // namespace
 
+void check_shape(const Config& c) {
+  const auto within = [](std::string_view name, int64_t value, int64_t max) {
+    if (value < 1 || value > max) {
+      fail(ErrorCode::kArg, name, " is ", value, ", allowed are 1 to ", max);
+    }
+  };
+  within("n_layers", c.n_layers, kMaxLayers);
+  within("n_embd", c.n_embd, kMaxWidth);
+  within("n_ff", c.n_ff, kMaxWidth);
+  within("n_vocab", c.n_vocab, kMaxVocab);
+  within("n_window", c.n_window, INT32_MAX);
+  within("n_heads", c.n_heads, 4096);
+  within("n_kv_heads", c.n_kv_heads, 4096);
+  within("head_dim", c.head_dim, 1024);
+  if (c.n_heads % c.n_kv_heads != 0) {
+    fail(ErrorCode::kArg, "n_heads is ", c.n_heads, ", not a multiple of n_kv_heads ", c.n_kv_heads);
+  }
+  if (c.head_dim % 2 != 0) fail(ErrorCode::kArg, "head_dim is ", c.head_dim, ", RoPE needs an even one");
+  if (!(c.rope_freq_base >= 1 && c.rope_freq_base <= 1e12)) {
+    fail(ErrorCode::kArg, "rope_freq_base is ", c.rope_freq_base, ", allowed are 1 to 1e12");
+  }
+}
+
 Config config_from_gguf(const io::Gguf& file) {
   Config c;
   c.architecture = file.get_string("general.architecture");

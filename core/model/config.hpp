@@ -32,4 +32,7 @@ struct Config {
 // Error(kFormat) naming the key that is missing, contradictory or out of its bounds.
 Config config_from_gguf(const io::Gguf& file);
 
+// Of a model that no file describes: throws Error(kArg) naming the number that is out of the bounds files have too.
+void check_shape(const Config& config);
+
 }  // namespace reattn::model

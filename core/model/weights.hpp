@@ -41,6 +41,11 @@ class Weights {
   Weights(const io::Gguf& file, const Config& config, std::shared_ptr<kernels::Device> device,
           const LoadObserver& observer);
 
+  // Random weights of a made-up model (random_weights.cpp): bytes as held, and the weights. `seed` is their checksum.
+  static uint64_t bytes(const Config& config, const kernels::Device& device);
+  Weights(const Config& config, uint64_t seed, std::shared_ptr<kernels::Device> device,
+          const LoadObserver& observer);
+
   const kernels::Matrix& embedding() const { return embedding_; }  // [n_vocab, n_embd]
   const kernels::Matrix& output() const { return output_; }        // [n_vocab, n_embd]
   const float* output_norm() const { return output_norm_; }        // [n_embd]

@@ -71,7 +71,12 @@ Json bench_length(const BenchArgs& args, const reattn_model* model, const Ids& i
   }
   const reattn_model_info info = model_info(model);
   const reattn_device_info device = device_info(info);
-  return {{"length", n_tokens},
+  // Random weights: the speed is that of any weights, the tokens mean nothing.
+  const Json model_name = args.model.geometry.empty()
+                              ? Json{{"file", args.model.path}}
+                              : Json{{"geometry", args.model.geometry}, {"weights", "random"}};
+  return {{"model", model_name},
+          {"length", n_tokens},
           {"prefill_seconds", read.prefill_seconds},
           {"prefill_tokens_per_second", per_second(read.n_prefill_tokens, read.prefill_seconds)},
           {"n_decode", decoded.n_decode_tokens},
@@ -106,6 +111,7 @@ void add_bench(CLI::App& app, Action& action) {
   const auto args = std::make_shared<BenchArgs>();
   CLI::App* command = app.add_subcommand("bench", "speed and memory, as JSON lines");
   args->model.add_to(*command);
+  args->model.add_geometry_to(*command);
   command->add_option("--lengths", args->lengths, "tokens to read, e.g. 4096,32768")
       ->delimiter(',')
       ->check(CLI::Range(int64_t{1}, int64_t{INT32_MAX}))
@@ -116,7 +122,12 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_option("--file", args->file,
                       "text to read, over and over; without it made-up tokens");
   args->method.add_to(*command);
-  command->callback([args, &action] { action = [args] { bench(*args); }; });
+  command->callback([args, &action] {
+    if (args->model.path.empty() && args->model.geometry.empty()) {
+      throw CLI::RequiredError("MODEL or --geometry");
+    }
+    action = [args] { bench(*args); };
+  });
 }
 
 }  // namespace reattn::cli

@@ -10,6 +10,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "examples/cli/geometry.hpp"
 #include "examples/cli/interrupt.hpp"
 
 namespace reattn::cli {
@@ -63,6 +64,13 @@ void ModelArgs::add_to(CLI::App& app) {
   app.add_flag("-v,--verbose", verbose, "write what the library decides to standard error");
 }
 
+void ModelArgs::add_geometry_to(CLI::App& app) {
+  CLI::Option* model = app.get_option("MODEL")->required(false);
+  app.add_option("--geometry", geometry, "instead of a file: random weights in the shape of this model")
+      ->check(CLI::IsMember(geometry_names()))
+      ->excludes(model);
+}
+
 Model open_model(const ModelArgs& args, bool header_only) {
   reattn_model_options options;
   call([&](reattn_error** e) { return reattn_model_options_init(&options, sizeof options, e); });
@@ -76,7 +84,11 @@ Model open_model(const ModelArgs& args, bool header_only) {
   {
     const NoInterruptsForNewThreads quiet;
     call([&](reattn_error** e) {
-      return reattn_model_open(bytes(args.path), args.path.size(), &options, &handle, e);
+      if (args.geometry.empty()) {
+        return reattn_model_open(bytes(args.path), args.path.size(), &options, &handle, e);
+      }
+      const reattn_geometry shape = geometry(args.geometry);
+      return reattn_model_synthesize(&shape, &options, &handle, e);
     });
   }
   Model model(handle);

@@ -24,13 +24,15 @@ class UsageError : public std::runtime_error {
 };
 
 struct ModelArgs {
-  std::string path;
+  std::string path;      // empty: the made-up model of `geometry`
+  std::string geometry;  // of bench alone
   std::string device = "auto";
   int32_t device_index = 0;
   int32_t n_threads = 0;
   bool verbose = false;
 
   void add_to(CLI::App& app);
+  void add_geometry_to(CLI::App& app);  // instead of a file; after add_to
 };
 
 // Opens the model and waits until it is loaded; Ctrl-C ends it with Interrupted.

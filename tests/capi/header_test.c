@@ -24,6 +24,18 @@ FIELD(reattn_device_info, index, 28, 4);
 FIELD(reattn_device_info, name, 32, 96);
 FIELD(reattn_device_info, instructions, 128, 32);
 
+STRUCT(reattn_geometry, 88);
+FIELD(reattn_geometry, tied_embeddings, 4, 4);
+FIELD(reattn_geometry, n_layers, 8, 8);
+FIELD(reattn_geometry, n_embd, 16, 8);
+FIELD(reattn_geometry, n_heads, 24, 8);
+FIELD(reattn_geometry, n_kv_heads, 32, 8);
+FIELD(reattn_geometry, head_dim, 40, 8);
+FIELD(reattn_geometry, n_ff, 48, 8);
+FIELD(reattn_geometry, n_vocab, 56, 8);
+FIELD(reattn_geometry, n_window, 64, 8);
+FIELD(reattn_geometry, rope_freq_base, 72, 8);
+FIELD(reattn_geometry, seed, 80, 8);
 STRUCT(reattn_model_options, 20);
 FIELD(reattn_model_options, device, 4, 4);
 FIELD(reattn_model_options, n_threads, 8, 4);

@@ -29,5 +29,24 @@ TEST_F(Bench, TextIsRepeated) {
   EXPECT_EQ(lines[0]["n_decode"], 0);
 }
 
+TEST_F(Bench, AShapeInsteadOfAModel) {
+  const auto lines = json_lines({"bench", "--geometry", "smollm2-135m", "--device", "cpu", "--lengths",
+                                 "64", "--decode", "1", "--threads", "1"});
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0]["model"]["geometry"], "smollm2-135m");
+  EXPECT_EQ(lines[0]["model"]["weights"], "random");
+  EXPECT_EQ(lines[0]["n_decode"], 1);
+}
+
+TEST_F(Bench, AsksForAModelOrAShape) {
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"bench"}, {"bench", "--geometry", "gpt-5"},
+        {"bench", model(), "--geometry", "smollm2-135m"}}) {
+    const Outcome outcome = reattn_command(wrong);
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_NE(outcome.err.find("geometry"), std::string::npos) << outcome.err;
+  }
+}
+
 }  // namespace
 }  // namespace reattn::test

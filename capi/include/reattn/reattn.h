@@ -204,6 +204,31 @@ REATTN_API reattn_status reattn_model_open(const uint8_t* path, uint64_t path_by
                                            const reattn_model_options* options,
                                            reattn_model** out_model, reattn_error** err);
 
+/* The shape of a made-up model of the Llama family. */
+typedef struct reattn_geometry {
+  uint32_t struct_size;
+  int32_t tied_embeddings; /* 1: the output matrix is the embedding table */
+  int64_t n_layers;
+  int64_t n_embd;
+  int64_t n_heads;
+  int64_t n_kv_heads; /* divides n_heads */
+  int64_t head_dim;   /* even */
+  int64_t n_ff;
+  int64_t n_vocab;
+  int64_t n_window;
+  double rope_freq_base;
+  uint64_t seed; /* the same seed: the same weights */
+} reattn_geometry;
+
+/* Starts to make a model of this shape out of random weights, held as BF16, so that speed and memory
+ * of sizes whose weights are not at hand can be measured. What it generates means nothing: token i
+ * reads "w" and its number. Otherwise as reattn_model_open, header_only excepted (ARG): wait for it
+ * with reattn_model_wait. options may be NULL. Any thread. Errors: ARG (naming the field), NO_DEVICE;
+ * from the wait OOM_HOST, OOM_DEVICE, CANCELLED. Since 0.1. */
+REATTN_API reattn_status reattn_model_synthesize(const reattn_geometry* geometry,
+                                                 const reattn_model_options* options,
+                                                 reattn_model** out_model, reattn_error** err);
+
 typedef struct reattn_load_progress {
   uint32_t struct_size;
   int32_t finished;     /* 1: loading has ended, well or not */

@@ -12,6 +12,7 @@
 #include "reattn/kernels/error.hpp"
 #include "reattn/kernels/kv_append.hpp"
 #include "reattn/kernels/linear.hpp"
+#include "reattn/kernels/random.hpp"
 #include "reattn/kernels/sample.hpp"
 #include "reattn/kernels/select.hpp"
 #include "reattn/kernels/types.hpp"
@@ -55,6 +56,8 @@ class Device {
   // Elements of a matrix, whole blocks of its file's type, to memory that holds them in weight_type(file_type).
   virtual void upload_weights(Stream& s, void* to_device, const void* from_host, DType file_type,
                               int64_t n_elements);
+  // Random numbers in a matrix held in weight_type(kBF16), rounded to BF16 first. `to.data` is written.
+  virtual void fill_random(Stream& s, const Matrix& to, const RandomArgs& a);
   virtual void download(Stream& s, void* to_host, const void* from_device, size_t bytes) = 0;
   virtual void copy(Stream& s, void* to, const void* from, size_t bytes) = 0;  // device to device
 
