@@ -29,4 +29,19 @@ void Device::fill_random(Stream& s, const Matrix& to, const RandomArgs& a) {
   }
 }
 
+void Device::qkv(Stream& s, const QkvArgs& a) {
+  rms_norm(s, {a.x, a.norm, a.n_rows, a.n_embd, a.eps, a.normed});
+  matmul(s, {a.normed, a.n_rows, a.q, a.q_bias, a.q_out, false});
+  matmul(s, {a.normed, a.n_rows, a.k, a.k_bias, a.k_out, false});
+  matmul(s, {a.normed, a.n_rows, a.v, a.v_bias, a.v_out, false});
+}
+
+void Device::mlp(Stream& s, const MlpArgs& a) {
+  rms_norm(s, {a.x, a.norm, a.n_rows, a.n_embd, a.eps, a.normed});
+  matmul(s, {a.normed, a.n_rows, a.gate, nullptr, a.gate_out, false});
+  matmul(s, {a.normed, a.n_rows, a.up, nullptr, a.up_out, false});
+  swiglu(s, {a.gate_out, a.up_out, a.n_rows * a.n_ff, a.gate_out});
+  matmul(s, {a.gate_out, a.n_rows, a.down, nullptr, a.x, true});
+}
+
 }  // namespace reattn::kernels

@@ -74,10 +74,21 @@ bool Decoder::run_layer(kernels::Stream& stream, cache::KvCache& cache) {
   const LayerWeights& w = weights_.layers()[static_cast<size_t>(layer_)];
   const int64_t n = n_rows_;
 
-  d.rms_norm(stream, {x_, w.attn_norm, n, config_.n_embd, config_.norm_eps, normed_});
-  d.matmul(stream, {normed_, n, w.q, w.q_bias, q_, false});
-  d.matmul(stream, {normed_, n, w.k, w.k_bias, k_, false});
-  d.matmul(stream, {normed_, n, w.v, w.v_bias, v_, false});
+  d.qkv(stream, {.x = x_,
+                 .n_rows = n,
+                 .n_embd = config_.n_embd,
+                 .norm = w.attn_norm,
+                 .eps = config_.norm_eps,
+                 .q = w.q,
+                 .k = w.k,
+                 .v = w.v,
+                 .q_bias = w.q_bias,
+                 .k_bias = w.k_bias,
+                 .v_bias = w.v_bias,
+                 .normed = normed_,
+                 .q_out = q_,
+                 .k_out = k_,
+                 .v_out = v_});
 
   const kernels::KvPages pages = cache.pages(layer_);
   const kernels::KvAppendArgs append{k_, v_, n, begin_, pages};
@@ -89,11 +100,18 @@ bool Decoder::run_layer(kernels::Stream& stream, cache::KvCache& cache) {
   anchors_[static_cast<size_t>(layer_)] = selector_.read_anchors(stream);
   d.matmul(stream, {attended_, n, w.attn_output, nullptr, x_, true});
 
-  d.rms_norm(stream, {x_, w.ffn_norm, n, config_.n_embd, config_.norm_eps, normed_});
-  d.matmul(stream, {normed_, n, w.gate, nullptr, gate_, false});
-  d.matmul(stream, {normed_, n, w.up, nullptr, up_, false});
-  d.swiglu(stream, {gate_, up_, n * config_.n_ff, gate_});
-  d.matmul(stream, {gate_, n, w.down, nullptr, x_, true});
+  d.mlp(stream, {.x = x_,
+                 .n_rows = n,
+                 .n_embd = config_.n_embd,
+                 .n_ff = config_.n_ff,
+                 .norm = w.ffn_norm,
+                 .eps = config_.norm_eps,
+                 .gate = w.gate,
+                 .up = w.up,
+                 .down = w.down,
+                 .normed = normed_,
+                 .gate_out = gate_,
+                 .up_out = up_});
   return ++layer_ == config_.n_layers;
 }
 

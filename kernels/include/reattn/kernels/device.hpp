@@ -72,6 +72,10 @@ class Device {
   virtual void attend(Stream& s, std::span<const AttendArgs> sequences) = 0;
   virtual void sample(Stream& s, const SampleArgs& a) = 0;
   virtual void logprob(Stream& s, const LogprobArgs& a) = 0;
+
+  // Made of those above unless a device has something better.
+  virtual void qkv(Stream& s, const QkvArgs& a);
+  virtual void mlp(Stream& s, const MlpArgs& a);
 };
 
 // The fast CPU device. n_threads 0: as many as the process may use.

@@ -1,4 +1,4 @@
-// Dense layers: embedding rows, RMSNorm, matrix products, SwiGLU.
+// Dense layers: embedding rows, RMSNorm, matrix products, SwiGLU; and what a layer does with them at once.
 #pragma once
 
 #include "reattn/kernels/types.hpp"
@@ -38,6 +38,35 @@ struct SwigluArgs {
   const float* up;          // [n]
   int64_t n;
   float* out;               // [n]
+};
+
+// Queries, keys and values of the normed residual stream.
+struct QkvArgs {
+  const float* x;           // [n_rows, n_embd] residual
+  int64_t n_rows, n_embd;
+  const float* norm;        // [n_embd]
+  float eps;
+  Matrix q, k, v;           // [outputs, n_embd]
+  const float* q_bias;      // [q.n_rows] or null; likewise below
+  const float* k_bias;
+  const float* v_bias;
+  float* normed;            // [n_rows, n_embd] working memory
+  float* q_out;             // [n_rows, q.n_rows]
+  float* k_out;             // [n_rows, k.n_rows]
+  float* v_out;             // [n_rows, v.n_rows]
+};
+
+// x += down(silu(gate(norm x)) * up(norm x)).
+struct MlpArgs {
+  float* x;                 // [n_rows, n_embd] residual, added to
+  int64_t n_rows, n_embd, n_ff;
+  const float* norm;        // [n_embd]
+  float eps;
+  Matrix gate, up;          // [n_ff, n_embd]
+  Matrix down;              // [n_embd, n_ff]
+  float* normed;            // [n_rows, n_embd] working memory
+  float* gate_out;          // [n_rows, n_ff] working memory
+  float* up_out;            // [n_rows, n_ff] working memory
 };
 
 }  // namespace reattn::kernels
