@@ -105,7 +105,7 @@ class Request::Impl {
   std::optional<Step> next_input();
   Progress run(std::optional<Step>& step);
   void commit(const Step& step);
-  void record(const Step& step);
+  void record(const Step& step, const select::Selector::Anchors& anchors);
   Event text_event();
   Event finish(DoneReason reason);
   bool is_full() const;
@@ -238,7 +238,7 @@ void Request::Impl::commit(const Step& step) {
   }
   std::vector<float> logits(n_vocab);
   decoder_.read_logits(s, logits);
-  record(step);
+  record(step, decoder_.read_anchors(s));
 
   const std::scoped_lock lock(session_.mutex_, mutex_);
   session_.logits_ = std::move(logits);
@@ -257,20 +257,21 @@ void Request::Impl::commit(const Step& step) {
   }
 }
 
-void Request::Impl::record(const Step& step) {
-  const select::Settings& settings = session_.settings_;
-  const auto n_tokens = step.begin + static_cast<int64_t>(step.ids.size());
-  const select::Split at = select::split(n_tokens, settings);
+void Request::Impl::record(const Step& step, const select::Selector::Anchors& anchors) {
+  const std::vector<select::Chunk>& chunks = decoder_.chunks();
+  const int32_t span = session_.settings_.span;
   const std::scoped_lock lock(mutex_);
   for (size_t layer = 0; layer < n_layers(); ++layer) {
     LayerRecall& last = last_step_[layer];
-    last.clear();
-    for (const select::Anchor& a : decoder_.anchors()[layer]) {
-      last.add(a.position, a.votes, settings.span, at.middle_begin, at.middle_end);
-    }
     if (step.is_first_of_append) prompt_[layer].clear();
-    if (step.kind == StepKind::kInput) prompt_[layer].add(last);
-    if (step.kind == StepKind::kAnswer) answer_[layer].add(last);
+    for (size_t c = 0; c < chunks.size(); ++c) {
+      last.clear();
+      for (const select::Anchor& a : anchors[layer][c]) {
+        last.add(a.position, a.votes, span, chunks[c].at.middle_begin, chunks[c].at.middle_end);
+      }
+      if (step.kind == StepKind::kInput) prompt_[layer].add(last);
+      if (step.kind == StepKind::kAnswer) answer_[layer].add(last);
+    }
   }
 }
 

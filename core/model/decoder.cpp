@@ -14,6 +14,10 @@ struct Widths {
   int64_t sum() const { return 2 * embd + 2 * q + 2 * kv + 2 * ff; }
 };
 
+select::StepShape step_shape(const Config& c) {
+  return {c.n_layers, c.n_heads, 1};
+}
+
 size_t activation_bytes(const Config& c, const select::Settings& s) {
   return static_cast<size_t>(Widths(c).sum() * s.chunk) * sizeof(float);
 }
@@ -31,7 +35,7 @@ Decoder::Decoder(std::shared_ptr<kernels::Device> device, const Config& config,
       config_(config),
       weights_(weights),
       rope_(std::move(rope)),
-      selector_(device_, settings, static_cast<int32_t>(config.n_heads)),
+      selector_(device_, settings, step_shape(config)),
       activations_(device_, activation_bytes(config, settings)),
       logits_(device_, logit_bytes(config, settings)),
       ids_(device_, static_cast<size_t>(settings.chunk) * sizeof(int32_t)),
@@ -54,7 +58,7 @@ Decoder::Decoder(std::shared_ptr<kernels::Device> device, const Config& config,
 }
 
 size_t Decoder::working_bytes(const Config& c, const select::Settings& s) {
-  return select::Selector::working_bytes(s, c.n_heads) + activation_bytes(c, s) +
+  return select::Selector::working_bytes(s, step_shape(c)) + activation_bytes(c, s) +
          logit_bytes(c, s) + static_cast<size_t>(s.chunk + kLogitRows) * sizeof(float);
 }
 
@@ -63,7 +67,7 @@ void Decoder::begin(kernels::Stream& stream, std::span<const int32_t> ids, int64
   n_rows_ = static_cast<int64_t>(ids.size());
   begin_ = begin;
   layer_ = 0;
-  anchors_.assign(static_cast<size_t>(config_.n_layers), {});
+  selector_.begin(begin, n_rows_);
   cache.reserve(stream, begin, begin + n_rows_);
   device_->upload(stream, ids_.as(), ids.data(), ids.size_bytes());
   device_->embed(stream, {weights_.embedding(), ids_.as<int32_t>(), n_rows_, x_});
@@ -96,8 +100,7 @@ bool Decoder::run_layer(kernels::Stream& stream, cache::KvCache& cache) {
 
   const select::AttentionShape shape{static_cast<int32_t>(config_.n_heads), config_.softmax_scale,
                                      rope_->table()};
-  selector_.recall_attend(stream, shape, q_, n, pages, begin_ + n, attended_);
-  anchors_[static_cast<size_t>(layer_)] = selector_.read_anchors(stream);
+  selector_.recall_attend(stream, shape, layer_, q_, pages, attended_);
   d.matmul(stream, {attended_, n, w.attn_output, nullptr, x_, true});
 
   d.mlp(stream, {.x = x_,

@@ -33,8 +33,11 @@ class Decoder {
   void read_logits(kernels::Stream& stream, std::span<float> logits);  // [n_vocab], of the last row
   // log p(ids[i + 1] | … ids[i]) of the rows but the last: [n − 1].
   void read_logprobs(kernels::Stream& stream, std::span<const int32_t> ids, std::span<float> out);
-  // Anchors that each layer recalled in this step: [n_layers].
-  const std::vector<std::vector<select::Anchor>>& anchors() const { return anchors_; }
+  select::Selector::Anchors read_anchors(kernels::Stream& stream) const {
+    return selector_.read_anchors(stream);
+  }
+  // The chunks of the step, in order.
+  const std::vector<select::Chunk>& chunks() const { return selector_.chunks(); }
 
   // Samples from `logits` [n_vocab], host memory.
   struct Sampled {
@@ -69,7 +72,6 @@ class Decoder {
   int64_t n_rows_ = 0;
   int64_t begin_ = 0;
   int64_t layer_ = 0;
-  std::vector<std::vector<select::Anchor>> anchors_;
 };
 
 }  // namespace reattn::model

@@ -5,112 +5,152 @@
 namespace reattn::select {
 namespace {
 
-size_t picks_bytes(const Settings& s, int64_t n_heads) {
-  const auto rows = kernels::n_voters(s.chunk, s.vote_stride) * n_heads;
-  return static_cast<size_t>(rows) * static_cast<size_t>(s.top_k) * sizeof(int32_t);
+// Numbers of one chunk.
+size_t n_picks(const Settings& s, int64_t n_heads) {
+  return static_cast<size_t>(kernels::n_voters(s.chunk, s.vote_stride) * n_heads * s.top_k);
 }
 
-size_t anchors_bytes(const Settings& s) {
-  return std::max<size_t>(1, static_cast<size_t>(s.n_anchors)) * sizeof(int32_t);
+size_t n_positions(const Settings& s) {
+  return static_cast<size_t>(s.n_anchors) * static_cast<size_t>(s.span);
 }
 
-size_t positions_bytes(const Settings& s) {
-  return anchors_bytes(s) * static_cast<size_t>(s.span);
+size_t n_found(const Settings& s) {
+  return 1 + 2 * static_cast<size_t>(s.n_anchors);
+}
+
+size_t bytes(size_t n_each, int64_t n) {
+  return std::max<size_t>(1, n_each * static_cast<size_t>(n)) * sizeof(int32_t);
 }
 
 }  // namespace
 
 Selector::Selector(std::shared_ptr<kernels::Device> device, const Settings& settings,
-                   int32_t n_heads)
+                   const StepShape& shape)
     : device_(std::move(device)),
       settings_(settings),
-      picks_(device_, picks_bytes(settings, n_heads)),
-      anchors_(device_, anchors_bytes(settings)),
-      votes_(device_, anchors_bytes(settings)),
-      positions_(device_, positions_bytes(settings)),
-      counts_(device_, 2 * sizeof(int32_t)) {}
+      shape_(shape),
+      picks_(device_, bytes(n_picks(settings, shape.n_heads), shape.n_chunks)),
+      positions_(device_, bytes(n_positions(settings), shape.n_chunks)),
+      counts_(device_, bytes(1, shape.n_chunks)),
+      found_(device_, bytes(n_found(settings), shape.n_layers * shape.n_chunks)) {}
 
-void Selector::recall_attend(kernels::Stream& stream, const AttentionShape& shape, const float* q,
-                             int64_t n_queries, const kernels::KvPages& pages, int64_t n_tokens,
-                             float* out) {
-  const Split at = split(n_tokens, settings_);
-  recalled_ = at.has_middle() && settings_.n_anchors > 0;
-  int32_t* n_anchors = counts_.as<int32_t>();
-  int32_t* n_positions = n_anchors + 1;
+size_t Selector::working_bytes(const Settings& s, const StepShape& shape) {
+  return bytes(n_picks(s, shape.n_heads), shape.n_chunks) +
+         bytes(n_positions(s), shape.n_chunks) + bytes(1, shape.n_chunks) +
+         bytes(n_found(s), shape.n_layers * shape.n_chunks);
+}
 
-  if (recalled_) {
-    const kernels::ScoreArgs score{
-        .q = q,
-        .n_queries = n_queries,
-        .n_heads = shape.n_heads,
-        .pages = pages,
-        .middle_begin = at.middle_begin,
-        .middle_end = at.middle_end,
-        .top_k = settings_.top_k,
-        .vote_stride = settings_.vote_stride,
-        // A one-token step is exact in every mode.
-        .block1 = settings_.selection == Selection::kBlock1 && n_queries > 1,
-        .picks = picks_.as<int32_t>(),
-    };
-    device_->score(stream, {&score, 1});
-
-    const int64_t n_rows = kernels::n_voters(n_queries, settings_.vote_stride) * shape.n_heads;
-    const kernels::VoteArgs vote{
-        .picks = score.picks,
-        .n_picks = n_rows * settings_.top_k,
-        .middle_begin = at.middle_begin,
-        .middle_end = at.middle_end,
-        .n_anchors = settings_.n_anchors,
-        .anchors = anchors_.as<int32_t>(),
-        .votes = votes_.as<int32_t>(),
-        .n_found = n_anchors,
-    };
-    device_->vote(stream, {&vote, 1});
-
-    const kernels::ExpandArgs expand{
-        .anchors = vote.anchors,
-        .n_anchors = n_anchors,
-        .span = settings_.span,
-        .middle_begin = at.middle_begin,
-        .middle_end = at.middle_end,
-        .positions = positions_.as<int32_t>(),
-        .n_positions = n_positions,
-    };
-    device_->expand(stream, {&expand, 1});
+void Selector::begin(int64_t begin, int64_t n_rows) {
+  chunks_.clear();
+  for (int64_t row = 0; row < n_rows; row += settings_.chunk) {
+    const int64_t n = std::min<int64_t>(settings_.chunk, n_rows - row);
+    chunks_.push_back({row, n, split(begin + row + n, settings_)});
   }
-
-  const kernels::AttendArgs attend{
-      .q = q,
-      .n_queries = n_queries,
-      .n_heads = shape.n_heads,
-      .pages = pages,
-      .n_tokens = n_tokens,
-      .n_global = at.middle_begin,
-      .recalled = recalled_ ? positions_.as<int32_t>() : nullptr,
-      .n_recalled = recalled_ ? n_positions : nullptr,
-      .local_begin = at.middle_end,
-      .rope = shape.rope,
-      .scale = shape.scale,
-      .out = out,
-  };
-  device_->attend(stream, {&attend, 1});
 }
 
-std::vector<Anchor> Selector::read_anchors(kernels::Stream& stream) const {
-  if (!recalled_) return {};
-  int32_t n = 0;
-  device_->download(stream, &n, counts_.as(), sizeof n);
-  std::vector<int32_t> both(2 * static_cast<size_t>(n));
-  const size_t bytes = static_cast<size_t>(n) * sizeof(int32_t);
-  device_->download(stream, both.data(), anchors_.as(), bytes);
-  device_->download(stream, both.data() + n, votes_.as(), bytes);
-  std::vector<Anchor> out(static_cast<size_t>(n));
-  for (size_t i = 0; i < out.size(); ++i) out[i] = {both[i], both[i + out.size()]};
+void Selector::add_selection(const Layer& layer, size_t c) {
+  const Chunk& chunk = chunks_[c];
+  const int32_t n_heads = layer.shape.n_heads;
+  const size_t n_all = static_cast<size_t>(shape_.n_layers) * chunks_.size();
+  const size_t at = static_cast<size_t>(layer.index) * chunks_.size() + c;
+  const size_t n_anchors = static_cast<size_t>(settings_.n_anchors);
+  int32_t* n_found = found_.as<int32_t>();
+  int32_t* anchors = n_found + n_all;
+  int32_t* votes = anchors + n_all * n_anchors;
+  scores_.push_back({
+      .q = layer.q + chunk.row * n_heads * layer.pages.head_dim,
+      .n_queries = chunk.n_rows,
+      .n_heads = n_heads,
+      .pages = layer.pages,
+      .middle_begin = chunk.at.middle_begin,
+      .middle_end = chunk.at.middle_end,
+      .top_k = settings_.top_k,
+      .vote_stride = settings_.vote_stride,
+      // A one-token step is exact in every mode.
+      .block1 = settings_.selection == Selection::kBlock1 && chunk.n_rows > 1,
+      .picks = picks_.as<int32_t>() + c * n_picks(settings_, n_heads),
+  });
+  votes_.push_back({
+      .picks = scores_.back().picks,
+      .n_picks = kernels::n_voters(chunk.n_rows, settings_.vote_stride) * n_heads *
+                 settings_.top_k,
+      .middle_begin = chunk.at.middle_begin,
+      .middle_end = chunk.at.middle_end,
+      .n_anchors = settings_.n_anchors,
+      .anchors = anchors + at * n_anchors,
+      .votes = votes + at * n_anchors,
+      .n_found = n_found + at,
+  });
+  expands_.push_back({
+      .anchors = votes_.back().anchors,
+      .n_anchors = votes_.back().n_found,
+      .span = settings_.span,
+      .middle_begin = chunk.at.middle_begin,
+      .middle_end = chunk.at.middle_end,
+      .positions = positions_.as<int32_t>() + c * n_positions(settings_),
+      .n_positions = counts_.as<int32_t>() + c,
+  });
+}
+
+void Selector::add_attention(const Layer& layer, size_t c) {
+  const Chunk& chunk = chunks_[c];
+  const int64_t first = chunk.row * layer.shape.n_heads * layer.pages.head_dim;
+  attends_.push_back({
+      .q = layer.q + first,
+      .n_queries = chunk.n_rows,
+      .n_heads = layer.shape.n_heads,
+      .pages = layer.pages,
+      .n_tokens = chunk.at.n_tokens,
+      .n_global = chunk.at.middle_begin,
+      .recalled = recalls(chunk) ? expands_.back().positions : nullptr,
+      .n_recalled = recalls(chunk) ? expands_.back().n_positions : nullptr,
+      .local_begin = chunk.at.middle_end,
+      .rope = layer.shape.rope,
+      .scale = layer.shape.scale,
+      .out = layer.out + first,
+  });
+}
+
+void Selector::recall_attend(kernels::Stream& stream, const AttentionShape& shape, int64_t index,
+                             const float* q, const kernels::KvPages& pages, float* out) {
+  scores_.clear();
+  votes_.clear();
+  expands_.clear();
+  attends_.clear();
+  const Layer layer{shape, index, q, pages, out};
+  for (size_t c = 0; c < chunks_.size(); ++c) {
+    if (recalls(chunks_[c])) add_selection(layer, c);
+    add_attention(layer, c);
+  }
+  if (!scores_.empty()) {
+    device_->score(stream, scores_);
+    device_->vote(stream, votes_);
+    device_->expand(stream, expands_);
+  }
+  device_->attend(stream, attends_);
+}
+
+Selector::Anchors Selector::read_anchors(kernels::Stream& stream) const {
+  const size_t n_layers = static_cast<size_t>(shape_.n_layers), n_chunks = chunks_.size();
+  Anchors out(n_layers, std::vector<std::vector<Anchor>>(n_chunks));
+  if (std::none_of(chunks_.begin(), chunks_.end(), [&](const Chunk& c) { return recalls(c); })) {
+    return out;
+  }
+  std::vector<int32_t> found(n_layers * n_chunks * n_found(settings_));
+  device_->download(stream, found.data(), found_.as(), found.size() * sizeof(int32_t));
+  const auto n_anchors = static_cast<size_t>(settings_.n_anchors);
+  const int32_t* anchors = found.data() + n_layers * n_chunks;
+  const int32_t* votes = anchors + n_layers * n_chunks * n_anchors;
+  for (size_t layer = 0; layer < n_layers; ++layer) {
+    for (size_t c = 0; c < n_chunks; ++c) {
+      if (!recalls(chunks_[c])) continue;
+      const size_t at = layer * n_chunks + c;
+      for (size_t i = at * n_anchors; i < at * n_anchors + static_cast<size_t>(found[at]); ++i) {
+        out[layer][c].push_back({anchors[i], votes[i]});
+      }
+    }
+  }
   return out;
-}
-
-size_t Selector::working_bytes(const Settings& s, int64_t n_heads) {
-  return picks_bytes(s, n_heads) + 2 * anchors_bytes(s) + positions_bytes(s) + 2 * sizeof(int32_t);
 }
 
 }  // namespace reattn::select

@@ -1,4 +1,5 @@
-// The selection of one layer and step (method.md): split, score, vote, expand; then attention over the set.
+// The selection of one layer and step (method.md): split, score, vote, expand; then attention over the set. A step may take
+// several chunks through the layers together; each selects for itself, as if it had come alone.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,13 @@ struct Anchor {
   int32_t votes;
 };
 
+// Tokens that select together: rows [row, row + n_rows) of the step.
+struct Chunk {
+  int64_t row;
+  int64_t n_rows;
+  Split at;  // of the cache up to its last token
+};
+
 // What is attended to besides the queries themselves. Pointers are device memory.
 struct AttentionShape {
   int32_t n_heads;
@@ -23,32 +31,63 @@ struct AttentionShape {
   kernels::RopeTable rope;
 };
 
+// Sizes of a model and of the largest step.
+struct StepShape {
+  int64_t n_layers;
+  int64_t n_heads;
+  int64_t n_chunks;  // of settings.chunk tokens
+};
+
 // Holds the working memory of the selection; for one step at a time.
 class Selector {
  public:
-  Selector(std::shared_ptr<kernels::Device> device, const Settings& settings, int32_t n_heads);
+  Selector(std::shared_ptr<kernels::Device> device, const Settings& settings,
+           const StepShape& shape);
 
-  // Attention of the last n_queries cached tokens over global | recalled | local.
-  // q, out: [n_queries, n_heads, head_dim], q without position.
-  void recall_attend(kernels::Stream& stream, const AttentionShape& shape, const float* q,
-                     int64_t n_queries, const kernels::KvPages& pages, int64_t n_tokens,
-                     float* out);
+  // Starts a step for the tokens at [begin, begin + n_rows).
+  void begin(int64_t begin, int64_t n_rows);
+  const std::vector<Chunk>& chunks() const { return chunks_; }
 
-  // The anchors of the last recall_attend, most voted first; empty when nothing was recalled.
-  std::vector<Anchor> read_anchors(kernels::Stream& stream) const;
+  // Attention of the step's tokens, which are in the cache, over global | recalled | local.
+  // q, out: [n_rows, n_heads, head_dim], q without position.
+  void recall_attend(kernels::Stream& stream, const AttentionShape& shape, int64_t layer,
+                     const float* q, const kernels::KvPages& pages, float* out);
 
-  // Bytes of working memory for steps of at most `chunk` queries.
-  static size_t working_bytes(const Settings& settings, int64_t n_heads);
+  // The anchors of all layers, after the last one: [n_layers][n_chunks], most voted first; none where nothing was recalled.
+  using Anchors = std::vector<std::vector<std::vector<Anchor>>>;
+  Anchors read_anchors(kernels::Stream& stream) const;
+
+  // Bytes of working memory.
+  static size_t working_bytes(const Settings& settings, const StepShape& shape);
 
  private:
+  // One layer's attention on its way to the device.
+  struct Layer {
+    const AttentionShape& shape;
+    int64_t index;
+    const float* q;
+    const kernels::KvPages& pages;
+    float* out;
+  };
+  bool recalls(const Chunk& chunk) const {
+    return chunk.at.has_middle() && settings_.n_anchors > 0;
+  }
+  void add_selection(const Layer& layer, size_t chunk);
+  void add_attention(const Layer& layer, size_t chunk);
+
   std::shared_ptr<kernels::Device> device_;
   Settings settings_;
-  device::Buffer picks_;      // int32 [voters, n_heads, top_k]
-  device::Buffer anchors_;    // int32 [n_anchors]
-  device::Buffer votes_;      // int32 [n_anchors]
-  device::Buffer positions_;  // int32 [n_anchors * span]
-  device::Buffer counts_;     // int32 [2]: anchors found, positions recalled
-  bool recalled_ = false;     // the last step had a middle and looked into it
+  StepShape shape_;
+  device::Buffer picks_;      // int32 [n_chunks][voters, n_heads, top_k]
+  device::Buffer positions_;  // int32 [n_chunks][n_anchors * span]
+  device::Buffer counts_;     // int32 [n_chunks]: positions recalled
+  device::Buffer found_;      // of all layers, read by the host once a step: int32 [n_layers][chunks] anchors found,
+                              // [n_layers][chunks][n_anchors] anchors, the same of votes; the step's own chunks
+  std::vector<Chunk> chunks_;
+  std::vector<kernels::ScoreArgs> scores_;  // of one layer, as are the next three
+  std::vector<kernels::VoteArgs> votes_;
+  std::vector<kernels::ExpandArgs> expands_;
+  std::vector<kernels::AttendArgs> attends_;
 };
 
 }  // namespace reattn::select
