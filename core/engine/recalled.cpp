@@ -1,6 +1,9 @@
 #include "core/engine/recalled.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include "reattn/kernels/error.hpp"
 
 namespace reattn::engine {
 
@@ -37,6 +40,43 @@ std::vector<Span> LayerRecall::spans() const {
   std::stable_sort(out.begin(), out.end(),
                    [](const Span& a, const Span& b) { return a.votes > b.votes; });
   return out;
+}
+
+void RecallLog::begin_append() {
+  for (LayerRecall& layer : prompt_) layer.clear();
+}
+
+void RecallLog::add(std::vector<LayerRecall> step, RecalledScope to) {
+  for (size_t layer = 0; layer < step.size(); ++layer) {
+    if (to == RecalledScope::kPrompt) prompt_[layer].add(step[layer]);
+    if (to == RecalledScope::kAnswer) answer_[layer].add(step[layer]);
+  }
+  last_step_ = std::move(step);
+}
+
+std::vector<Span> RecallLog::spans(int64_t layer, RecalledScope scope) const {
+  const auto n_layers = static_cast<int64_t>(last_step_.size());
+  if (layer < -1 || layer >= n_layers) {
+    fail(ErrorCode::kArg, "layer is ", layer, ", the model has ", n_layers, " (-1: all)");
+  }
+  const std::vector<LayerRecall>* layers = nullptr;
+  switch (scope) {
+    case RecalledScope::kLastStep:
+      layers = &last_step_;
+      break;
+    case RecalledScope::kPrompt:
+      layers = &prompt_;
+      break;
+    case RecalledScope::kAnswer:
+      layers = &answer_;
+      break;
+    default:
+      fail(ErrorCode::kArg, "scope is ", static_cast<int32_t>(scope), ", known are 1, 2 and 3");
+  }
+  if (layer >= 0) return (*layers)[static_cast<size_t>(layer)].spans();
+  LayerRecall all;
+  for (const LayerRecall& one : *layers) all.add(one);
+  return all.spans();
 }
 
 }  // namespace reattn::engine

@@ -1,6 +1,7 @@
 // Provenance: which passages the selection recalled, and with how many votes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <vector>
@@ -26,7 +27,6 @@ class LayerRecall {
   void add(int64_t anchor, int64_t votes, int32_t span, int64_t middle_begin, int64_t middle_end);
   void add(const LayerRecall& other);
   void clear() { anchors_.clear(); }
-  bool empty() const { return anchors_.empty(); }
   // Touching and overlapping spans merged; most voted first, ties: the earlier.
   std::vector<Span> spans() const;
 
@@ -35,6 +35,23 @@ class LayerRecall {
     int64_t begin, end, votes;
   };
   std::map<int64_t, Entry> anchors_;  // by anchor position
+};
+
+// What a request has recalled so far.
+class RecallLog {
+ public:
+  explicit RecallLog(size_t n_layers)
+      : last_step_(n_layers), prompt_(n_layers), answer_(n_layers) {}
+
+  // An append begins: its chunks are the prompt from now on.
+  void begin_append();
+  // What one chunk or token has recalled, [n_layers]: the last step, and part of the scope `to`.
+  void add(std::vector<LayerRecall> step, RecalledScope to);
+  // Layer −1: all together. Throws Error(kArg) for a layer or scope that there is not.
+  std::vector<Span> spans(int64_t layer, RecalledScope scope) const;
+
+ private:
+  std::vector<LayerRecall> last_step_, prompt_, answer_;  // [n_layers]
 };
 
 }  // namespace reattn::engine

@@ -1,23 +1,13 @@
 #include "core/engine/request.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
-#include <mutex>
 
 #include "core/engine/exclusive.hpp"
-#include "core/engine/text_out.hpp"
-#include "core/model/decoder.hpp"
-#include "core/model/weights.hpp"
+#include "core/engine/request_impl.hpp"
 
 namespace reattn::engine {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // A number in [0, 1) that depends on the seed and the step alone (splitmix64, Steele, Lea and Flood 2014).
 double uniform(uint64_t seed, uint64_t step) {
@@ -26,20 +16,6 @@ double uniform(uint64_t seed, uint64_t step) {
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
   z ^= z >> 31;
   return static_cast<double>(z >> 11) * 0x1.0p-53;
-}
-
-// Room for n more, growing geometrically: what follows cannot throw.
-template <class T>
-void grow(std::vector<T>& v, size_t n) {
-  if (v.capacity() - v.size() < n) v.reserve(std::max(2 * v.capacity(), v.size() + n));
-}
-
-float logprob_of(std::span<const float> logits, int32_t id) {
-  const float top = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float x : logits) sum += std::exp(static_cast<double>(x) - top);
-  return static_cast<float>(static_cast<double>(logits[static_cast<size_t>(id)]) - top -
-                            std::log(sum));
 }
 
 void check(const RequestOptions& o) {
@@ -57,86 +33,17 @@ void check(const RequestOptions& o) {
 
 }  // namespace
 
-class Request::Impl {
- public:
-  Impl(Session& session, const RequestOptions& options, std::vector<Session::Append> input,
-       const std::atomic<bool>& cancel)
-      : session_(session),
-        options_(options),
-        input_(std::move(input)),
-        cancel_(cancel),
-        decoder_(session.model_->device(), session.model_->config(), session.model_->weights(),
-                 session.rope_, session.settings_),
-        last_step_(n_layers()),
-        prompt_(n_layers()),
-        answer_(n_layers()) {
-    for (const Session::Append& a : input_) n_input_ += static_cast<int64_t>(a.ids.size());
-  }
-
-  std::optional<Event> next(int64_t timeout_ms);
-  void abandon();
-  bool is_done() const { return done_.load(); }
-  void add_stop(std::string_view stop);
-  std::vector<float> logits() const;
-  std::vector<Span> recalled(int64_t layer, RecalledScope scope) const;
-  RequestStats stats() const;
-
-  std::atomic<bool> in_use{false};
-
- private:
-  enum class StepKind { kInput, kAnswer, kLast };
-  // One step on its way through the layers. It stays here across timeouts.
-  struct Step {
-    StepKind kind;
-    std::vector<int32_t> ids;
-    int64_t begin;
-    bool logprobs;
-    float known_logprob;  // kAnswer: of its one token, from when it was sampled
-    bool is_first_of_append;
-    bool is_started = false;
-  };
-  enum class Progress { kCommitted, kTimeout };
-
-  size_t n_layers() const { return static_cast<size_t>(session_.model_->config().n_layers); }
-  int64_t n_read() const { return static_cast<int64_t>(session_.ids_.size()); }
-  kernels::Stream stream() const { return {cancelled_ ? nullptr : &cancel_}; }
-
-  std::optional<Event> work();
-  std::optional<Step> next_input();
-  Progress run(std::optional<Step>& step);
-  void commit(const Step& step);
-  void record(const Step& step, const select::Selector::Anchors& anchors);
-  Event text_event();
-  Event finish(DoneReason reason);
-  bool is_full() const;
-
-  Session& session_;
-  const RequestOptions options_;
-  std::vector<Session::Append> input_;
-  const std::atomic<bool>& cancel_;
-  model::Decoder decoder_;
-  TextOut out_;
-
-  // Where it is.
-  std::atomic<bool> done_{false};
-  bool cancelled_ = false;  // the cancel was seen: finish what was promised, then end
-  bool has_begun_ = false;
-  Clock::time_point first_next_;
-  std::optional<Clock::time_point> deadline_;
-  size_t append_ = 0;  // index into input_
-  size_t offset_ = 0;  // into its ids
-  int64_t n_input_ = 0;
-  int64_t n_input_read_ = 0;
-  std::optional<Step> step_;
-  int32_t pending_token_ = -1;  // delivered and not yet committed
-  float pending_logprob_ = 0;
-  int64_t n_generated_ = 0;
-
-  mutable std::mutex mutex_;                              // guards what other threads may ask for
-  std::vector<LayerRecall> last_step_, prompt_, answer_;  // [n_layers]
-  RequestStats stats_;
-  std::vector<float> final_logits_;
-};
+Request::Impl::Impl(Session& session, const RequestOptions& options,
+                    std::vector<Session::Append> input, const std::atomic<bool>& cancel)
+    : session_(session),
+      options_(options),
+      input_(std::move(input)),
+      cancel_(cancel),
+      decoder_(session.model_->device(), session.model_->config(), session.model_->weights(),
+               session.rope_, session.settings_),
+      recalled_(static_cast<size_t>(session.model_->config().n_layers)) {
+  for (const Session::Append& a : input_) n_input_ += static_cast<int64_t>(a.ids.size());
+}
 
 std::optional<Event> Request::Impl::next(int64_t timeout_ms) {
   if (done_.load()) return std::nullopt;
@@ -185,94 +92,6 @@ std::optional<Event> Request::Impl::work() {
   if (n_generated_ == options_.max_tokens) return finish(DoneReason::kLength);
   if (is_full()) return finish(DoneReason::kFull);
   return text_event();
-}
-
-std::optional<Request::Impl::Step> Request::Impl::next_input() {
-  const Session::Append& append = input_[append_];
-  const auto chunk = static_cast<size_t>(session_.settings_.chunk);
-  const size_t n = std::min(chunk, append.ids.size() - offset_);
-  const auto from = append.ids.begin() + static_cast<int64_t>(offset_);
-  Step step{StepKind::kInput, {from, from + static_cast<int64_t>(n)}, n_read(), append.logprobs, 0,
-            offset_ == 0};
-  offset_ += n;
-  if (offset_ == append.ids.size()) {
-    ++append_;
-    offset_ = 0;
-  }
-  return step;
-}
-
-Request::Impl::Progress Request::Impl::run(std::optional<Step>& step) {
-  const Clock::time_point start = Clock::now();
-  const auto count_time = [&] {
-    const std::scoped_lock lock(mutex_);
-    (step->kind == StepKind::kAnswer ? stats_.decode_seconds : stats_.prefill_seconds) +=
-        seconds_since(start);
-  };
-  kernels::Stream s = stream();
-  if (!step->is_started) {
-    const std::scoped_lock lock(session_.mutex_);  // info() looks at the pages
-    decoder_.begin(s, step->ids, step->begin, session_.cache_);
-    step->is_started = true;
-  }
-  while (!decoder_.run_layer(s, session_.cache_)) {
-    if (deadline_ && Clock::now() >= *deadline_) {
-      count_time();
-      return Progress::kTimeout;
-    }
-  }
-  commit(*step);
-  count_time();
-  step.reset();
-  return Progress::kCommitted;
-}
-
-void Request::Impl::commit(const Step& step) {
-  kernels::Stream s = stream();
-  const auto n_vocab = static_cast<size_t>(session_.model_->config().n_vocab);
-  std::vector<float> logprobs(step.ids.size(), std::numeric_limits<float>::quiet_NaN());
-  if (step.kind == StepKind::kAnswer) logprobs[0] = step.known_logprob;
-  if (step.logprobs) {
-    if (!session_.logits_.empty()) logprobs[0] = logprob_of(session_.logits_, step.ids[0]);
-    decoder_.read_logprobs(s, step.ids, std::span(logprobs).subspan(1));
-  }
-  std::vector<float> logits(n_vocab);
-  decoder_.read_logits(s, logits);
-  record(step, decoder_.read_anchors(s));
-
-  const std::scoped_lock lock(session_.mutex_, mutex_);
-  session_.logits_ = std::move(logits);
-  if (step.kind == StepKind::kLast) return;
-  grow(session_.ids_, step.ids.size());
-  grow(session_.logprobs_, step.ids.size());
-  session_.ids_.insert(session_.ids_.end(), step.ids.begin(), step.ids.end());
-  session_.logprobs_.insert(session_.logprobs_.end(), logprobs.begin(), logprobs.end());
-  session_.cache_.commit(n_read());
-  const auto n = static_cast<int64_t>(step.ids.size());
-  if (step.kind == StepKind::kInput) {
-    session_.n_reading_ -= n;
-    stats_.n_prefill_tokens += n;
-  } else {
-    stats_.n_decode_tokens += n;
-  }
-}
-
-void Request::Impl::record(const Step& step, const select::Selector::Anchors& anchors) {
-  const std::vector<select::Chunk>& chunks = decoder_.chunks();
-  const int32_t span = session_.settings_.span;
-  const std::scoped_lock lock(mutex_);
-  for (size_t layer = 0; layer < n_layers(); ++layer) {
-    LayerRecall& last = last_step_[layer];
-    if (step.is_first_of_append) prompt_[layer].clear();
-    for (size_t c = 0; c < chunks.size(); ++c) {
-      last.clear();
-      for (const select::Anchor& a : anchors[layer][c]) {
-        last.add(a.position, a.votes, span, chunks[c].at.middle_begin, chunks[c].at.middle_end);
-      }
-      if (step.kind == StepKind::kInput) prompt_[layer].add(last);
-      if (step.kind == StepKind::kAnswer) answer_[layer].add(last);
-    }
-  }
 }
 
 bool Request::Impl::is_full() const {
@@ -356,28 +175,8 @@ std::vector<float> Request::Impl::logits() const {
 }
 
 std::vector<Span> Request::Impl::recalled(int64_t layer, RecalledScope scope) const {
-  if (layer < -1 || layer >= static_cast<int64_t>(n_layers())) {
-    fail(ErrorCode::kArg, "layer is ", layer, ", the model has ", n_layers(), " (-1: all)");
-  }
   const std::scoped_lock lock(mutex_);
-  const std::vector<LayerRecall>* layers = nullptr;
-  switch (scope) {
-    case RecalledScope::kLastStep:
-      layers = &last_step_;
-      break;
-    case RecalledScope::kPrompt:
-      layers = &prompt_;
-      break;
-    case RecalledScope::kAnswer:
-      layers = &answer_;
-      break;
-    default:
-      fail(ErrorCode::kArg, "scope is ", static_cast<int32_t>(scope), ", known are 1, 2 and 3");
-  }
-  if (layer >= 0) return (*layers)[static_cast<size_t>(layer)].spans();
-  LayerRecall all;
-  for (const LayerRecall& one : *layers) all.add(one);
-  return all.spans();
+  return recalled_.spans(layer, scope);
 }
 
 RequestStats Request::Impl::stats() const {
