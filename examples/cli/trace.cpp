@@ -111,9 +111,14 @@ void trace(const TraceArgs& args) {
   }
   const Session session = create_session(model.get(), nullptr, c.method);
   auto begin = c.tokens.begin();
-  for (const int64_t length : c.appends) {
-    append(session.get(), Ids(begin, begin + length), REATTN_APPEND_LOGPROBS);
-    begin += length;
+  // Each chunk is an append of its own: the same result, and an event for each whatever the device.
+  for (int64_t length : c.appends) {
+    while (length > 0) {
+      const int64_t n = std::min<int64_t>(length, c.method.chunk);
+      append(session.get(), Ids(begin, begin + n), REATTN_APPEND_LOGPROBS);
+      begin += n;
+      length -= n;
+    }
   }
   Recorder recorder(c, session.get());
   const Request request = create_request(session.get(), request_options());
