@@ -26,8 +26,7 @@ float logprob_of(std::span<const float> logits, int32_t id) {
 
 std::optional<Request::Impl::Step> Request::Impl::next_input() {
   const Session::Append& append = input_[append_];
-  const auto chunk = static_cast<size_t>(session_.settings_.chunk);
-  const size_t n = std::min(chunk, append.ids.size() - offset_);
+  const size_t n = std::min(static_cast<size_t>(decoder_.max_rows()), append.ids.size() - offset_);
   const auto from = append.ids.begin() + static_cast<int64_t>(offset_);
   Step step{StepKind::kInput, {from, from + static_cast<int64_t>(n)}, n_read(), append.logprobs, 0,
             offset_ == 0};
@@ -66,15 +65,20 @@ Request::Impl::Progress Request::Impl::run(std::optional<Step>& step) {
 
 void Request::Impl::commit(const Step& step) {
   kernels::Stream s = stream();
-  const auto n_vocab = static_cast<size_t>(session_.model_->config().n_vocab);
   std::vector<float> logprobs(step.ids.size(), std::numeric_limits<float>::quiet_NaN());
   if (step.kind == StepKind::kAnswer) logprobs[0] = step.known_logprob;
+  std::vector<float> logits;  // after the chunk before
   if (step.logprobs) {
-    if (!session_.logits_.empty()) logprobs[0] = logprob_of(session_.logits_, step.ids[0]);
-    decoder_.read_logprobs(s, step.ids, std::span(logprobs).subspan(1));
+    logits = session_.logits_;
+    for (const select::Chunk& chunk : decoder_.chunks()) {
+      const auto row = static_cast<size_t>(chunk.row), n = static_cast<size_t>(chunk.n_rows);
+      if (!logits.empty()) logprobs[row] = logprob_of(logits, step.ids[row]);
+      decoder_.read_logprobs(s, chunk, std::span(logprobs).subspan(row + 1, n - 1));
+      logits = decoder_.read_logits(s, chunk);
+    }
+  } else {
+    logits = decoder_.read_logits(s, decoder_.chunks().back());
   }
-  std::vector<float> logits(n_vocab);
-  decoder_.read_logits(s, logits);
   record(step, decoder_.read_anchors(s));
 
   const std::scoped_lock lock(session_.mutex_, mutex_);

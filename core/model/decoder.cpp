@@ -14,16 +14,28 @@ struct Widths {
   int64_t sum() const { return 2 * embd + 2 * q + 2 * kv + 2 * ff; }
 };
 
-select::StepShape step_shape(const Config& c) {
-  return {c.n_layers, c.n_heads, 1};
+int64_t rows_at_once(const select::Settings& s, const kernels::Device& device) {
+  return std::max<int64_t>(1, device.super_chunk() / s.chunk) * s.chunk;
 }
 
-size_t activation_bytes(const Config& c, const select::Settings& s) {
-  return static_cast<size_t>(Widths(c).sum() * s.chunk) * sizeof(float);
+select::StepShape step_shape(const Config& c, const select::Settings& s, int64_t max_rows) {
+  return {c.n_layers, c.n_heads, max_rows / s.chunk};
+}
+
+size_t activation_bytes(const Config& c, int64_t max_rows) {
+  return static_cast<size_t>(Widths(c).sum() * max_rows) * sizeof(float);
 }
 
 size_t logit_bytes(const Config& c, const select::Settings& s) {
   return static_cast<size_t>(std::min<int64_t>(kLogitRows, s.chunk) * c.n_vocab) * sizeof(float);
+}
+
+size_t id_bytes(int64_t max_rows) {
+  return static_cast<size_t>(max_rows) * sizeof(int32_t);
+}
+
+size_t scalar_bytes(const select::Settings& s) {
+  return static_cast<size_t>(std::max(2, s.chunk)) * sizeof(float);
 }
 
 }  // namespace
@@ -35,16 +47,17 @@ Decoder::Decoder(std::shared_ptr<kernels::Device> device, const Config& config,
       config_(config),
       weights_(weights),
       rope_(std::move(rope)),
-      selector_(device_, settings, step_shape(config)),
-      activations_(device_, activation_bytes(config, settings)),
+      max_rows_(rows_at_once(settings, *device_)),
+      selector_(device_, settings, step_shape(config, settings, max_rows_)),
+      activations_(device_, activation_bytes(config, max_rows_)),
       logits_(device_, logit_bytes(config, settings)),
-      ids_(device_, static_cast<size_t>(settings.chunk) * sizeof(int32_t)),
-      scalars_(device_, static_cast<size_t>(std::max<int64_t>(2, kLogitRows)) * sizeof(float)) {
+      ids_(device_, id_bytes(max_rows_)),
+      scalars_(device_, scalar_bytes(settings)) {
   const Widths w(config);
   float* at = activations_.as<float>();
   const auto next = [&](int64_t width) {
     float* rows = at;
-    at += width * settings.chunk;
+    at += width * max_rows_;
     return rows;
   };
   x_ = next(w.embd);
@@ -57,9 +70,11 @@ Decoder::Decoder(std::shared_ptr<kernels::Device> device, const Config& config,
   up_ = next(w.ff);
 }
 
-size_t Decoder::working_bytes(const Config& c, const select::Settings& s) {
-  return select::Selector::working_bytes(s, step_shape(c)) + activation_bytes(c, s) +
-         logit_bytes(c, s) + static_cast<size_t>(s.chunk + kLogitRows) * sizeof(float);
+size_t Decoder::working_bytes(const Config& c, const select::Settings& s,
+                              const kernels::Device& device) {
+  const int64_t max_rows = rows_at_once(s, device);
+  return select::Selector::working_bytes(s, step_shape(c, s, max_rows)) +
+         activation_bytes(c, max_rows) + logit_bytes(c, s) + id_bytes(max_rows) + scalar_bytes(s);
 }
 
 void Decoder::begin(kernels::Stream& stream, std::span<const int32_t> ids, int64_t begin,
@@ -76,7 +91,7 @@ void Decoder::begin(kernels::Stream& stream, std::span<const int32_t> ids, int64
 bool Decoder::run_layer(kernels::Stream& stream, cache::KvCache& cache) {
   kernels::Device& d = *device_;
   const LayerWeights& w = weights_.layers()[static_cast<size_t>(layer_)];
-  const int64_t n = n_rows_;
+  const int64_t n = n_rows_;  // of all chunks: only the selection and its attention tell them apart
 
   d.qkv(stream, {.x = x_,
                  .n_rows = n,
@@ -118,29 +133,30 @@ bool Decoder::run_layer(kernels::Stream& stream, cache::KvCache& cache) {
   return ++layer_ == config_.n_layers;
 }
 
-void Decoder::read_logits(kernels::Stream& stream, std::span<float> logits) {
-  const float* last = x_ + (n_rows_ - 1) * config_.n_embd;
-  device_->rms_norm(stream,
-                    {last, weights_.output_norm(), 1, config_.n_embd, config_.norm_eps, normed_});
-  device_->matmul(stream, {normed_, 1, weights_.output(), nullptr, logits_.as<float>(), false});
-  device_->download(stream, logits.data(), logits_.as(), logits.size_bytes());
+void Decoder::project(kernels::Stream& stream, int64_t row, int64_t n_rows) {
+  device_->rms_norm(stream, {x_ + row * config_.n_embd, weights_.output_norm(), n_rows,
+                             config_.n_embd, config_.norm_eps, normed_});
+  device_->matmul(stream,
+                  {normed_, n_rows, weights_.output(), nullptr, logits_.as<float>(), false});
 }
 
-void Decoder::read_logprobs(kernels::Stream& stream, std::span<const int32_t> ids,
+std::vector<float> Decoder::read_logits(kernels::Stream& stream, const select::Chunk& chunk) {
+  std::vector<float> logits(static_cast<size_t>(config_.n_vocab));
+  project(stream, chunk.row + chunk.n_rows - 1, 1);
+  device_->download(stream, logits.data(), logits_.as(), logits.size() * sizeof(float));
+  return logits;
+}
+
+void Decoder::read_logprobs(kernels::Stream& stream, const select::Chunk& chunk,
                             std::span<float> out) {
-  const int64_t n_scored = n_rows_ - 1;
+  const int64_t n_scored = chunk.n_rows - 1;
   for (int64_t at = 0; at < n_scored; at += kLogitRows) {
     const int64_t n = std::min(kLogitRows, n_scored - at);
-    device_->upload(stream, ids_.as(), ids.data() + at + 1,
-                    static_cast<size_t>(n) * sizeof(int32_t));
-    device_->rms_norm(stream, {x_ + at * config_.n_embd, weights_.output_norm(), n, config_.n_embd,
-                               config_.norm_eps, normed_});
-    device_->matmul(stream, {normed_, n, weights_.output(), nullptr, logits_.as<float>(), false});
-    device_->logprob(stream, {logits_.as<float>(), n, config_.n_vocab, ids_.as<int32_t>(),
-                              scalars_.as<float>()});
-    device_->download(stream, out.data() + at, scalars_.as(),
-                      static_cast<size_t>(n) * sizeof(float));
+    project(stream, chunk.row + at, n);
+    device_->logprob(stream, {logits_.as<float>(), n, config_.n_vocab,
+                              ids_.as<int32_t>() + chunk.row + at + 1, scalars_.as<float>() + at});
   }
+  device_->download(stream, out.data(), scalars_.as(), out.size_bytes());
 }
 
 Decoder::Sampled Decoder::sample(kernels::Stream& stream, std::span<const float> logits,

@@ -22,22 +22,25 @@ class Decoder {
   Decoder(std::shared_ptr<kernels::Device> device, const Config& config, const Weights& weights,
           std::shared_ptr<const Rope> rope, const select::Settings& settings);
 
-  // Starts a step for ids at positions [begin, begin + n): reserves cache pages and embeds. At most `chunk` ids. An
-  // unfinished step is forgotten.
+  // Most tokens of one step: as many whole chunks as the device takes through a layer together, at least one.
+  int64_t max_rows() const { return max_rows_; }
+
+  // Starts a step for ids at positions [begin, begin + n): reserves cache pages and embeds. At most max_rows ids, of
+  // one append, from the beginning of a chunk on. An unfinished step is forgotten.
   void begin(kernels::Stream& stream, std::span<const int32_t> ids, int64_t begin,
              cache::KvCache& cache);
   // Runs the next layer; true when that was the last one.
   bool run_layer(kernels::Stream& stream, cache::KvCache& cache);
 
   // After the last layer.
-  void read_logits(kernels::Stream& stream, std::span<float> logits);  // [n_vocab], of the last row
-  // log p(ids[i + 1] | … ids[i]) of the rows but the last: [n − 1].
-  void read_logprobs(kernels::Stream& stream, std::span<const int32_t> ids, std::span<float> out);
+  const std::vector<select::Chunk>& chunks() const { return selector_.chunks(); }
+  std::vector<float> read_logits(kernels::Stream& stream,
+                                 const select::Chunk& chunk);  // [n_vocab], of its last row
+  // log p(id of row i + 1 | … id of row i) of the chunk's rows but the last: [n − 1].
+  void read_logprobs(kernels::Stream& stream, const select::Chunk& chunk, std::span<float> out);
   select::Selector::Anchors read_anchors(kernels::Stream& stream) const {
     return selector_.read_anchors(stream);
   }
-  // The chunks of the step, in order.
-  const std::vector<select::Chunk>& chunks() const { return selector_.chunks(); }
 
   // Samples from `logits` [n_vocab], host memory.
   struct Sampled {
@@ -47,27 +50,32 @@ class Decoder {
   Sampled sample(kernels::Stream& stream, std::span<const float> logits, kernels::SampleArgs args);
 
   // Device memory that a decoder takes.
-  static size_t working_bytes(const Config& config, const select::Settings& settings);
+  static size_t working_bytes(const Config& config, const select::Settings& settings,
+                              const kernels::Device& device);
 
  private:
+  // Logits of rows [row, row + n_rows).
+  void project(kernels::Stream& stream, int64_t row, int64_t n_rows);
+
   std::shared_ptr<kernels::Device> device_;
   const Config& config_;
   const Weights& weights_;
   std::shared_ptr<const Rope> rope_;
+  int64_t max_rows_;
   select::Selector selector_;
 
   device::Buffer activations_;  // f32: the rows below, one after the other
-  float* x_;                    // [chunk, n_embd]: the residual stream
-  float* normed_;               // [chunk, n_embd]
-  float* q_;                    // [chunk, n_heads, head_dim]
-  float* k_;                    // [chunk, n_kv_heads, head_dim]
-  float* v_;                    // [chunk, n_kv_heads, head_dim]
-  float* attended_;             // [chunk, n_heads, head_dim]
-  float* gate_;                 // [chunk, n_ff]
-  float* up_;                   // [chunk, n_ff]
+  float* x_;                    // [max_rows, n_embd]: the residual stream
+  float* normed_;               // [max_rows, n_embd]
+  float* q_;                    // [max_rows, n_heads, head_dim]
+  float* k_;                    // [max_rows, n_kv_heads, head_dim]
+  float* v_;                    // [max_rows, n_kv_heads, head_dim]
+  float* attended_;             // [max_rows, n_heads, head_dim]
+  float* gate_;                 // [max_rows, n_ff]
+  float* up_;                   // [max_rows, n_ff]
   device::Buffer logits_;       // f32 [kLogitRows, n_vocab]
-  device::Buffer ids_;          // int32 [chunk]
-  device::Buffer scalars_;      // a sampled token and its log-probability, or log-probabilities
+  device::Buffer ids_;          // int32 [max_rows]
+  device::Buffer scalars_;      // a sampled token and its log-probability, or log-probabilities [chunk]
 
   int64_t n_rows_ = 0;
   int64_t begin_ = 0;

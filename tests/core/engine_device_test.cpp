@@ -49,5 +49,19 @@ TEST_F(EngineTest, WeightsAreHeldAsTheDeviceWants) {
   EXPECT_EQ(ask(a, 8), ask(b, 8));
 }
 
+// Until a step runs, when the cache's pages and their table come.
+TEST_F(EngineTest, ASessionAndItsRequestTakeWhatIsPlanned) {
+  const auto device = std::make_shared<Bf16Device>(kernels::make_cpu_device(1));
+  const auto held = Model::open(path(), device, nullptr);
+  select::Settings settings = small_settings();
+  settings.vote_stride = 3;
+  const uint64_t before = device->n_bytes;
+  const auto s = Session::create(held, settings);
+  s->append_ids(std::vector<int32_t>(10, 40), {});
+  Request request(s, {});
+  EXPECT_EQ(device->n_bytes - before + device->scratch_bytes(),
+            plan(held->header(), settings, 0, *device).working_bytes);
+}
+
 }  // namespace
 }  // namespace reattn::engine

@@ -15,6 +15,7 @@ class ForwardingDevice : public kernels::Device {
   explicit ForwardingDevice(std::shared_ptr<kernels::Device> to) : to_(std::move(to)) {}
 
   kernels::DeviceInfo info() const override { return to_->info(); }
+  int64_t super_chunk() const override { return to_->super_chunk(); }
   uint64_t scratch_bytes() const override { return to_->scratch_bytes(); }
 
   void* allocate(size_t bytes) override { return to_->allocate(bytes); }

@@ -540,7 +540,7 @@ REATTN_API reattn_status reattn_request_add_stop(reattn_request* request, const 
                                                  uint64_t text_bytes, reattn_error** err);
 
 enum {
-  REATTN_EVENT_PREFILL = 1, /* another chunk was read: n_done of n_total */
+  REATTN_EVENT_PREFILL = 1, /* another chunk, or several, were read: n_done of n_total */
   REATTN_EVENT_TEXT = 2,    /* another token was generated: token, logprob, text */
   REATTN_EVENT_DONE = 3     /* the last event: reason, and text that was held back */
 };
