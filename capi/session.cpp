@@ -14,7 +14,8 @@ static_assert(static_cast<int32_t>(Selection::kFull) == REATTN_SELECTION_FULL &&
               static_cast<int32_t>(Selection::kExact) == REATTN_SELECTION_EXACT &&
               static_cast<int32_t>(Selection::kBlock1) == REATTN_SELECTION_BLOCK1);
 static_assert(static_cast<int32_t>(kernels::DType::kF32) == REATTN_KV_F32 &&
-              static_cast<int32_t>(kernels::DType::kF16) == REATTN_KV_F16);
+              static_cast<int32_t>(kernels::DType::kF16) == REATTN_KV_F16 &&
+              static_cast<int32_t>(kernels::DType::kBF16) == REATTN_KV_BF16);
 
 engine::AppendFlags append_flags(int32_t flags, int32_t known) {
   if ((flags & ~known) != 0) {
@@ -35,7 +36,7 @@ select::Settings to_settings(const reattn_session_options& options) {
   if (options.selection < REATTN_SELECTION_FULL || options.selection > REATTN_SELECTION_BLOCK1) {
     fail(ErrorCode::kArg, "selection is ", options.selection, ", not one of REATTN_SELECTION_*");
   }
-  if (options.kv_dtype != REATTN_KV_F32 && options.kv_dtype != REATTN_KV_F16) {
+  if (options.kv_dtype < REATTN_KV_F32 || options.kv_dtype > REATTN_KV_BF16) {
     fail(ErrorCode::kArg, "kv_dtype is ", options.kv_dtype, ", not one of REATTN_KV_*");
   }
   return {.n_global = options.n_global,

@@ -18,8 +18,16 @@ int64_t Layout::n_pages(int64_t n_tokens) {
   return (n_tokens + kPageTokens - 1) / kPageTokens;
 }
 
+void check_type(const kernels::Device& device, kernels::DType dtype, std::string_view of) {
+  if (device.holds(dtype)) return;
+  fail(ErrorCode::kUnsupported, of, "kv_dtype is ", kernels::dtype_info(dtype).name,
+       ", the device '", device.info().kind, "' keeps caches in F32 and F16 only");
+}
+
 KvCache::KvCache(std::shared_ptr<kernels::Device> device, const Layout& layout)
-    : device_(std::move(device)), layout_(layout) {}
+    : device_(std::move(device)), layout_(layout) {
+  check_type(*device_, layout.dtype);
+}
 
 KvCache KvCache::share() {
   first_owned_ = n_pages();

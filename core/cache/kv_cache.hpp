@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "core/device/buffer.hpp"
@@ -24,10 +25,14 @@ struct Layout {
   bool operator==(const Layout&) const = default;
 };
 
+// Throws Error(kUnsupported) where the device keeps no cache of that type; `of` is what the message begins with.
+void check_type(const kernels::Device& device, kernels::DType dtype, std::string_view of = "");
+
 // A page is written only by the cache that made it, and by none once it was shared: share() marks every page of both
 // sides as shared, and a shared last page is copied before the next token goes into it.
 class KvCache {
  public:
+  // Throws what check_type throws.
   KvCache(std::shared_ptr<kernels::Device> device, const Layout& layout);
   KvCache(KvCache&&) noexcept = default;
   KvCache& operator=(KvCache&&) noexcept = default;

@@ -250,10 +250,11 @@ std::shared_ptr<const Snapshot> open(const std::string& path, const Identity& ex
   const Header h = read_header(file);
   check_identity(path, h.identity, expected);
   const kernels::DType dtype = h.settings.kv_dtype;
-  if (dtype != kernels::DType::kF32 && dtype != kernels::DType::kF16) {
+  if (!select::is_cache_type(dtype)) {
     fail(ErrorCode::kFormat, path, ": kv_dtype is ", static_cast<int32_t>(dtype),
-         ", a cache can be F32 or F16");
+         ", a cache can be F32, F16 or BF16");
   }
+  check_type(*device, dtype, path + ": ");
   const Layout layout{expected.n_layers, expected.n_kv_heads, expected.head_dim, dtype};
   if (const uint64_t bytes = expected_bytes(h, layout, path); bytes != file.size()) {
     fail(ErrorCode::kFormat, path, ": ", file.size(), " bytes, its header asks for ", bytes,

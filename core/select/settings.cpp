@@ -17,6 +17,11 @@ void check_range(std::string_view name, int64_t value, int64_t low, int64_t high
 
 }  // namespace
 
+bool is_cache_type(kernels::DType t) {
+  using kernels::DType;
+  return t == DType::kF32 || t == DType::kF16 || t == DType::kBF16;
+}
+
 int64_t scope(const Settings& s) {
   return s.n_global + int64_t{s.n_anchors} * s.span + s.n_local;
 }
@@ -48,9 +53,9 @@ void check(const Settings& s, int64_t n_window) {
       fail(ErrorCode::kArg, "selection is ", static_cast<int32_t>(s.selection),
            ", known are 0 (full), 1 (exact) and 2 (block1)");
   }
-  if (s.kv_dtype != kernels::DType::kF32 && s.kv_dtype != kernels::DType::kF16) {
+  if (!is_cache_type(s.kv_dtype)) {
     fail(ErrorCode::kArg, "kv_dtype is ", kernels::dtype_info(s.kv_dtype).name,
-         ", a cache can be F32 or F16");
+         ", a cache can be F32, F16 or BF16");
   }
   check_range("n_global", s.n_global, 0, kMaxPosition);
   check_range("n_local", s.n_local, 1, kMaxPosition);

@@ -22,9 +22,11 @@ struct Settings {
   int32_t chunk = 512;      // tokens of one prefill step
   int32_t vote_stride = 1;  // every vote_stride-th query votes, counted from the last
   Selection selection = Selection::kExact;
-  kernels::DType kv_dtype = kernels::DType::kF16;  // kF32 or kF16
+  kernels::DType kv_dtype = kernels::DType::kF16;  // kF32, kF16, or where the device has it kBF16
   int64_t max_tokens = 0;  // the session's capacity; 0: as much as memory holds
 };
+
+bool is_cache_type(kernels::DType dtype);
 
 // Most tokens that one step attends to.
 int64_t scope(const Settings& s);

@@ -4,7 +4,7 @@ import ctypes as c
 
 END, TIMEOUT, E_BUFFER = 1, 2, -11
 SELECTIONS = {"full": 0, "exact": 1, "block1": 2}
-KV_TYPES = {"f32": 0, "f16": 1}
+KV_TYPES = {"f32": 0, "f16": 1, "bf16": 2}
 LOGPROBS = 4
 PREFILL, TEXT, DONE = 1, 2, 3
 

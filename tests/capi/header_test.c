@@ -86,6 +86,8 @@ FIELD(reattn_session_options, vote_stride, 40, 4);
 FIELD(reattn_session_options, kv_dtype, 44, 4);
 FIELD(reattn_session_options, max_tokens, 48, 8);
 
+CHECK(kv_types, REATTN_KV_F32 == 0 && REATTN_KV_F16 == 1 && REATTN_KV_BF16 == 2);
+
 STRUCT(reattn_memory_plan, 48);
 FIELD(reattn_memory_plan, fits, 4, 4);
 FIELD(reattn_memory_plan, weights_bytes, 8, 8);

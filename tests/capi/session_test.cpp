@@ -131,8 +131,20 @@ TEST_F(SessionTest, SettingsOutOfRangeAreNamed) {
   refuses("chunk is 0", [](auto& o) { o.chunk = 0; });
   refuses("max_tokens is -5", [](auto& o) { o.max_tokens = -5; });
   refuses("selection is 3", [](auto& o) { o.selection = 3; });
-  refuses("kv_dtype is 2", [](auto& o) { o.kv_dtype = 2; });
+  refuses("kv_dtype is 3", [](auto& o) { o.kv_dtype = 3; });
   refuses("n_local is", [](auto& o) { o.n_local = INT64_MAX; });
+}
+
+TEST_F(SessionTest, TheCpuKeepsNoBf16) {
+  reattn_session_options o = small_options(model());
+  o.kv_dtype = REATTN_KV_BF16;
+  reattn_session* out = nullptr;
+  EXPECT_FAILS(REATTN_E_UNSUPPORTED, "kv_dtype is BF16",
+               call(reattn_session_create, model(), nullptr, &o, &out));
+  EXPECT_EQ(out, nullptr);
+  auto plan = sized<reattn_memory_plan>();
+  EXPECT_FAILS(REATTN_E_UNSUPPORTED, "kv_dtype is BF16",
+               call(reattn_model_estimate, model(), &o, int64_t{100}, &plan));
 }
 
 TEST_F(SessionTest, DefaultsNeedNoOptions) {

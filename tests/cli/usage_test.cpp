@@ -47,6 +47,10 @@ TEST_F(Usage, UnknownPreset) {
   expect_refusal({"run", model(), "--preset", "best"}, 2, {"--preset", "best"});
 }
 
+TEST_F(Usage, Bf16OnTheCpu) {
+  expect_refusal({"info", model(), "--kv", "bf16"}, 1, {"kv_dtype is BF16", "'cpu'"});
+}
+
 TEST_F(Usage, EmptyPrompt) {
   expect_refusal({"run", model(), "--file", document(), "--prompt", ""}, 2, {"--prompt", "empty"});
 }

@@ -49,6 +49,29 @@ TEST_F(EngineTest, WeightsAreHeldAsTheDeviceWants) {
   EXPECT_EQ(ask(a, 8), ask(b, 8));
 }
 
+TEST_F(EngineTest, Bf16CachesAreForDevicesThatHaveThem) {
+  select::Settings bf16 = small_settings(), f32 = small_settings();
+  bf16.kv_dtype = kernels::DType::kBF16;
+  expect_error(ErrorCode::kUnsupported, {"kv_dtype is BF16", "'cpu'"}, [&] { session(bf16); });
+  expect_error(ErrorCode::kUnsupported, {"kv_dtype is BF16"},
+               [&] { plan(model()->header(), bf16, 100, *model()->device()); });
+
+  const auto reference = Model::open(path(), kernels::make_reference_device(), nullptr);
+  EXPECT_EQ(2 * plan(reference->header(), bf16, 100, *reference->device()).kv_bytes,
+            plan(reference->header(), f32, 100, *reference->device()).kv_bytes);
+  const auto s = Session::create(reference, bf16);
+  s->append_text(document(300), {});
+  EXPECT_EQ(ask(s, 4).tokens.size(), 4u);
+  const std::string file = temp_path("bf16.reattn");
+  cache::save(*s->snapshot(), file);
+  const auto snapshot = cache::open(file, reference->identity(), reference->device());
+  EXPECT_EQ(snapshot->settings.kv_dtype, kernels::DType::kBF16);
+  EXPECT_EQ(ask(Session::create(reference, snapshot->settings, *snapshot), 4), ask(s, 4));
+  expect_error(ErrorCode::kUnsupported, {file, "kv_dtype is BF16"},
+               [&] { cache::open(file, model()->identity(), model()->device()); });
+  std::remove(file.c_str());
+}
+
 // Until a step runs, when the cache's pages and their table come.
 TEST_F(EngineTest, ASessionAndItsRequestTakeWhatIsPlanned) {
   const auto device = std::make_shared<Bf16Device>(kernels::make_cpu_device(1));

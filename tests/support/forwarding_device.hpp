@@ -16,6 +16,7 @@ class ForwardingDevice : public kernels::Device {
 
   kernels::DeviceInfo info() const override { return to_->info(); }
   int64_t super_chunk() const override { return to_->super_chunk(); }
+  bool holds(kernels::DType kv) const override { return to_->holds(kv); }
   uint64_t scratch_bytes() const override { return to_->scratch_bytes(); }
 
   void* allocate(size_t bytes) override { return to_->allocate(bytes); }

@@ -338,7 +338,11 @@ enum {
   REATTN_SELECTION_BLOCK1 = 2 /* at most one of them from each 128, as the published kernel does */
 };
 
-enum { REATTN_KV_F32 = 0, REATTN_KV_F16 = 1 };
+enum {
+  REATTN_KV_F32 = 0,
+  REATTN_KV_F16 = 1,
+  REATTN_KV_BF16 = 2 /* on a GPU; REATTN_E_UNSUPPORTED on the CPU */
+};
 
 /* Settings of the method. In every step the model attends to the first n_global tokens, to the last
  * n_local, and to `span` tokens around each of n_anchors positions in between, which it finds by
@@ -377,8 +381,8 @@ typedef struct reattn_memory_plan {
 } reattn_memory_plan;
 
 /* What holding a session of n_tokens (>= 0) would take, from the header alone. options may be NULL:
- * the defaults. Any thread. Errors: ARG (a setting out of its range, naming it and its bound), BUSY
- * while loading. Since 0.1. */
+ * the defaults. Any thread. Errors: ARG (a setting out of its range, naming it and its bound),
+ * UNSUPPORTED (a kv_dtype that the device does not have), BUSY while loading. Since 0.1. */
 REATTN_API reattn_status reattn_model_estimate(const reattn_model* model,
                                                const reattn_session_options* options,
                                                int64_t n_tokens, reattn_memory_plan* out_plan,
@@ -389,8 +393,8 @@ REATTN_API reattn_status reattn_model_estimate(const reattn_model* model,
  * n_local, n_anchors, top_k, span, vote_stride and max_tokens may be changed. The session keeps
  * model and snapshot alive as far as it needs them. The caller owns *out_session. Any thread.
  * Errors: ARG (a setting, naming it and its bound), MISMATCH (a snapshot of another model, or a
- * setting that may not be changed), BUSY while loading, UNSUPPORTED (a model opened header_only).
- * Since 0.1. */
+ * setting that may not be changed), BUSY while loading, UNSUPPORTED (a model opened header_only; a
+ * kv_dtype that the device does not have). Since 0.1. */
 REATTN_API reattn_status reattn_session_create(const reattn_model* model, const reattn_cache* cache,
                                                const reattn_session_options* options,
                                                reattn_session** out_session, reattn_error** err);
@@ -481,8 +485,8 @@ REATTN_API reattn_status reattn_cache_save(const reattn_cache* cache, const uint
 
 /* Reads a saved snapshot for this very model; every byte is checked before it is used. The caller
  * owns *out_cache. Any thread. Errors: IO, FORMAT (damaged; names the part), MISMATCH (another
- * model, tokenizer or layout), UNSUPPORTED (of a newer version; or a model opened header_only),
- * OOM_HOST, OOM_DEVICE, BUSY while loading. Since 0.1. */
+ * model, tokenizer or layout), UNSUPPORTED (of a newer version, or a cache type that the device does
+ * not have; or a model opened header_only), OOM_HOST, OOM_DEVICE, BUSY while loading. Since 0.1. */
 REATTN_API reattn_status reattn_cache_open(const reattn_model* model, const uint8_t* path,
                                            uint64_t path_bytes, reattn_cache** out_cache,
                                            reattn_error** err);

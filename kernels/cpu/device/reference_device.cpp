@@ -9,6 +9,8 @@ class ReferenceDevice final : public cpu::HostDevice {
  public:
   DeviceInfo info() const override { return describe("reference", 1); }
 
+  bool holds(DType kv) const override { return kv == DType::kBF16 || HostDevice::holds(kv); }
+
   void embed(Stream& s, const EmbedArgs& a) override { run(s, reference::embed, a); }
   void rms_norm(Stream& s, const RmsNormArgs& a) override { run(s, reference::rms_norm, a); }
   void matmul(Stream& s, const MatmulArgs& a) override { run(s, reference::matmul, a); }

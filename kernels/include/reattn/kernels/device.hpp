@@ -46,6 +46,8 @@ class Device {
   virtual int64_t super_chunk() const { return 0; }
   // The type that a matrix is held in whose file has another; vectors are always f32.
   virtual DType weight_type(DType file_type) const { return file_type; }
+  // Whether cache pages may be of this type; F32 and F16 always may.
+  virtual bool holds(DType kv) const { return kv == DType::kF32 || kv == DType::kF16; }
   // Memory that operations take for themselves, at most, in a step of the usual sizes.
   virtual uint64_t scratch_bytes() const { return 0; }
 
