@@ -16,6 +16,8 @@ void embed(Context&, const EmbedArgs&);
 void rms_norm(Context&, const RmsNormArgs&);
 void matmul(Context&, const MatmulArgs&);
 void swiglu(Context&, const SwigluArgs&);
+void qkv(Context&, const QkvArgs&);
+void mlp(Context&, const MlpArgs&);
 void kv_append(Context&, std::span<const KvAppendArgs>);
 void score(Context&, std::span<const ScoreArgs>);
 void vote(Context&, std::span<const VoteArgs>);

@@ -40,33 +40,34 @@ struct SwigluArgs {
   float* out;               // [n]
 };
 
-// Queries, keys and values of the normed residual stream.
+// What stands before attention in a layer: normed = rms_norm(x), then q_out, k_out and v_out = normed · qᵀ, kᵀ and vᵀ (+ bias).
+// Rounding inside may differ from that of rms_norm and matmul called one after the other.
 struct QkvArgs {
-  const float* x;           // [n_rows, n_embd] residual
+  const float* x;           // [n_rows, n_embd] residual stream
   int64_t n_rows, n_embd;
   const float* norm;        // [n_embd]
   float eps;
-  Matrix q, k, v;           // [outputs, n_embd]
-  const float* q_bias;      // [q.n_rows] or null; likewise below
-  const float* k_bias;
-  const float* v_bias;
-  float* normed;            // [n_rows, n_embd] working memory
-  float* q_out;             // [n_rows, q.n_rows]
-  float* k_out;             // [n_rows, k.n_rows]
-  float* v_out;             // [n_rows, v.n_rows]
+  Matrix q, k, v;           // [n_q, n_embd], [n_kv, n_embd] twice
+  const float* q_bias;      // [n_q] or null
+  const float* k_bias;      // [n_kv] or null
+  const float* v_bias;      // [n_kv] or null
+  float* normed;            // [n_rows, n_embd] working memory: undefined afterwards
+  float* q_out;             // [n_rows, n_q]
+  float* k_out;             // [n_rows, n_kv]
+  float* v_out;             // [n_rows, n_kv]
 };
 
-// x += down(silu(gate(norm x)) * up(norm x)).
+// The feed-forward part of a layer: normed = rms_norm(x), then x += (silu(normed · gateᵀ) * (normed · upᵀ)) · downᵀ.
+// Rounding inside may differ from that of the single operations called one after the other.
 struct MlpArgs {
-  float* x;                 // [n_rows, n_embd] residual, added to
+  float* x;                 // [n_rows, n_embd] residual stream, added to
   int64_t n_rows, n_embd, n_ff;
   const float* norm;        // [n_embd]
   float eps;
-  Matrix gate, up;          // [n_ff, n_embd]
-  Matrix down;              // [n_embd, n_ff]
-  float* normed;            // [n_rows, n_embd] working memory
-  float* gate_out;          // [n_rows, n_ff] working memory
-  float* up_out;            // [n_rows, n_ff] working memory
+  Matrix gate, up, down;    // [n_ff, n_embd] twice, [n_embd, n_ff]
+  float* normed;            // [n_rows, n_embd] working memory: undefined afterwards, as are the next two
+  float* gate_out;          // [n_rows, n_ff]
+  float* up_out;            // [n_rows, n_ff]
 };
 
 }  // namespace reattn::kernels

@@ -1,0 +1,44 @@
+// Programmatic dependent launch: a kernel starts while the one before it ends, and waits before it
+// touches what that one writes.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/device/context.hpp"
+#include "kernels/cuda/device/error.hpp"
+
+namespace reattn::kernels::cuda {
+
+// Everything enqueued before is done and visible. Before it a kernel may only prefetch what nobody
+// writes.
+__device__ inline void wait_for_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// The next kernel may start where there is room. After wait_for_previous(), so that it never runs
+// beside the one before this.
+__device__ inline void let_next_start() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+// For kernels that begin with wait_for_previous().
+template <class... Params, class... Args>
+void launch_early(const Context& ctx, void (*kernel)(Params...), const char* name, dim3 grid,
+                  int block, Args&&... args) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(static_cast<unsigned>(block));
+  config.stream = ctx.stream;
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &attribute;
+  config.numAttrs = ctx.capability >= 90 ? 1 : 0;
+  check(cudaLaunchKernelEx(&config, kernel, std::forward<Args>(args)...), name);
+}
+
+}  // namespace reattn::kernels::cuda
