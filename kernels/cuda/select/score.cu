@@ -1,8 +1,139 @@
+// Scoring: checks, cutting the work into items, the choice of the kernel.
+#include <algorithm>
+#include <vector>
+
+#include "kernels/cpu/reference/check.hpp"
 #include "kernels/cuda/ops.hpp"
-#include "reattn/kernels/error.hpp"
+#include "kernels/cuda/select/score.hpp"
 
 namespace reattn::kernels::cuda {
+namespace {
 
-void score(Context&, std::span<const ScoreArgs>) { fail(ErrorCode::kUnsupported, "not yet"); }
+// What an item costs beyond its tiles, in tiles: its start, and the first tiles, which are full of picks.
+constexpr int64_t kItemCost = 8;
+constexpr int64_t kMostSplits = 64;
+
+struct Batch {
+  ScoreBatch work{};
+  bool fast = false;
+  int32_t rows_per_tile = 0;
+};
+
+bool alike(const ScoreArgs& a, const ScoreArgs& b) {
+  return a.pages.dtype == b.pages.dtype && a.pages.head_dim == b.pages.head_dim &&
+         a.pages.n_kv_heads == b.pages.n_kv_heads && a.n_heads == b.n_heads && a.top_k == b.top_k &&
+         a.block1 == b.block1;
+}
+
+ScoreSequence sequence_of(const ScoreArgs& a, int32_t rows_per_tile) {
+  ScoreSequence s{};
+  s.q = a.q;
+  s.pages = a.pages.k;
+  s.picks = a.picks;
+  s.n_queries = a.n_queries;
+  s.n_heads = a.n_heads;
+  s.n_kv_heads = a.pages.n_kv_heads;
+  s.head_dim = a.pages.head_dim;
+  s.group = a.n_heads / a.pages.n_kv_heads;
+  s.top_k = a.top_k;
+  s.vote_stride = a.vote_stride;
+  s.begin = static_cast<int32_t>(a.middle_begin);
+  s.end = static_cast<int32_t>(a.middle_end);
+  s.origin = a.block1 ? s.begin : s.begin / kScoreTile * kScoreTile;
+  s.n_tiles = (s.end - s.origin - 1) / kScoreTile + 1;
+  const int64_t n_rows = n_voters(a.n_queries, a.vote_stride) * s.group;
+  if (n_rows > INT32_MAX / kMaxTopK / a.n_heads) {
+    fail(ErrorCode::kUnsupported, "score: ", a.n_queries, " queries at once are too many");
+  }
+  s.n_rows = static_cast<int32_t>(n_rows);
+  s.n_row_tiles = (s.n_rows - 1) / rows_per_tile + 1;
+  return s;
+}
+
+// Cuts all sequences into splits of about the same length, as many as fill the device best: items run in waves of n_slots.
+void cut(ScoreBatch& b, int64_t n_slots) {
+  int64_t most_tiles = 0;
+  for (int32_t i = 0; i < b.n; ++i) {
+    most_tiles = std::max<int64_t>(most_tiles, b.sequences[i].n_tiles);
+  }
+  const auto n_splits = [](const ScoreSequence& s, int64_t length) {
+    return (s.n_tiles + length - 1) / length;
+  };
+  int64_t best_length = most_tiles, best_cost = INT64_MAX;
+  for (int64_t k = 1; k <= std::min(kMostSplits, most_tiles); ++k) {
+    const int64_t length = (most_tiles + k - 1) / k;
+    int64_t n_items = 0;
+    for (int32_t i = 0; i < b.n; ++i) {
+      const ScoreSequence& s = b.sequences[i];
+      n_items += n_splits(s, length) * s.n_row_tiles * s.n_kv_heads;
+    }
+    const int64_t cost = (n_items + n_slots - 1) / n_slots * (length + kItemCost);
+    if (cost < best_cost) {
+      best_cost = cost;
+      best_length = length;
+    }
+  }
+  b.items_per_head = 0;
+  for (int32_t i = 0; i < b.n; ++i) {
+    ScoreSequence& s = b.sequences[i];
+    s.n_splits = static_cast<int32_t>(n_splits(s, best_length));
+    s.first_item = b.items_per_head;
+    b.items_per_head += s.n_splits * s.n_row_tiles;
+  }
+}
+
+size_t partial_elements(const ScoreSequence& s) {
+  if (s.n_splits == 1) return 0;
+  return static_cast<size_t>(s.n_kv_heads) * static_cast<size_t>(s.n_rows) *
+         static_cast<size_t>(s.n_splits) * static_cast<size_t>(s.top_k);
+}
+
+}  // namespace
+
+void score_with(Context& ctx, std::span<const ScoreArgs> list, ScoreKernel kernel) {
+  for (const ScoreArgs& a : list) reference::check(a);
+  std::vector<Batch> batches;
+  const ScoreArgs* last = nullptr;
+  for (const ScoreArgs& a : list) {
+    if (a.n_queries == 0) continue;
+    const bool fast = kernel == ScoreKernel::kAuto && fits_score_sm90(ctx, a);
+    if (last == nullptr || !alike(*last, a) || batches.back().fast != fast ||
+        batches.back().work.n == ScoreBatch::kMax) {
+      Batch& b = batches.emplace_back();
+      b.fast = fast;
+      b.rows_per_tile = fast ? score_sm90_rows(a) : kGeneralRows;
+      b.work.dtype = a.pages.dtype;
+      b.work.block1 = a.block1;
+    }
+    Batch& b = batches.back();
+    b.work.sequences[b.work.n++] = sequence_of(a, b.rows_per_tile);
+    last = &a;
+  }
+
+  size_t bytes = 0;
+  for (Batch& b : batches) {
+    cut(b.work, static_cast<int64_t>(ctx.n_sms) * (b.fast ? 1 : 8));
+    for (int32_t i = 0; i < b.work.n; ++i) {
+      bytes += Scratch::padded(partial_elements(b.work.sequences[i]) * sizeof(uint64_t));
+    }
+  }
+  ctx.scratch.begin(bytes);
+  for (Batch& b : batches) {
+    for (int32_t i = 0; i < b.work.n; ++i) {
+      ScoreSequence& s = b.work.sequences[i];
+      if (s.n_splits > 1) s.partial = ctx.scratch.take<uint64_t>(partial_elements(s));
+    }
+    if (b.fast) {
+      launch_score_sm90(ctx, b.work);
+    } else {
+      launch_score_general(ctx, b.work);
+    }
+    launch_score_merge(ctx, b.work);
+  }
+}
+
+void score(Context& ctx, std::span<const ScoreArgs> list) {
+  score_with(ctx, list, ScoreKernel::kAuto);
+}
 
 }  // namespace reattn::kernels::cuda
