@@ -1,8 +1,9 @@
-// Times scoring on the CUDA device, JSON lines out: cuda_score_bench [filter].
+// Times scoring on the CUDA device, JSON lines out: cuda_score_bench [model or what] [keys].
 #include <cuda_bf16.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -104,6 +105,11 @@ void time(cuda::Context& ctx, const std::string& device, const Model& m, const c
 
 int main(int argc, char** argv) try {
   const char* only = argc > 1 ? argv[1] : "";
+  const int64_t only_keys = argc > 2 ? std::atoll(argv[2]) : 0;
+  const auto wanted = [&](const char* model, const char* what, int64_t n_keys) {
+    return (std::strstr(what, only) != nullptr || std::strstr(model, only) != nullptr) &&
+           (only_keys == 0 || only_keys == n_keys);
+  };
   check(cudaSetDevice(0), "cudaSetDevice");
   Work work;
   cuda::Memory memory(0);
@@ -128,14 +134,14 @@ int main(int argc, char** argv) try {
     const ScoreArgs chunk{q, kChunk, m.n_heads, {pages, pages, DType::kBF16, m.n_kv_heads, m.head_dim},
                           32, 0, 4, 1, false, picks};
     const auto one = [&](const char* what, int64_t n_keys, auto change) {
-      if (std::strstr(what, only) == nullptr && std::strstr(m.name, only) == nullptr) return;
+      if (!wanted(m.name, what, n_keys)) return;
       ScoreArgs a = chunk;
       a.middle_end = 32 + n_keys;
       change(a);
       time(ctx, work.name, m, what, n_keys, {a});
     };
     const auto many = [&](const char* what, int64_t n_keys) {
-      if (std::strstr(what, only) == nullptr && std::strstr(m.name, only) == nullptr) return;
+      if (!wanted(m.name, what, n_keys)) return;
       std::vector<ScoreArgs> list;
       for (int64_t i = 0; i < kSuper; ++i) {
         ScoreArgs a = chunk;

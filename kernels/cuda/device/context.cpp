@@ -1,5 +1,7 @@
 #include "kernels/cuda/device/context.hpp"
 
+#include <algorithm>
+
 #include "kernels/cuda/device/driver.hpp"
 #include "kernels/cuda/device/error.hpp"
 
@@ -8,8 +10,9 @@ namespace reattn::kernels::cuda {
 CUtensorMap Context::rows_map(DType dtype, int32_t row_elements, int32_t box_rows,
                               int32_t box_elements) const {
   const size_t row_size = 2 * static_cast<size_t>(row_elements);
+  // Coordinates are signed 32-bit numbers: a map of more rows is encoded without complaint and fails in the kernel.
   const cuuint64_t sizes[2] = {static_cast<cuuint64_t>(row_elements),
-                               memory.range_bytes() / row_size};
+                               std::min<cuuint64_t>(memory.range_bytes() / row_size, INT32_MAX)};
   const cuuint64_t strides[1] = {row_size};
   const cuuint32_t box[2] = {static_cast<cuuint32_t>(box_elements),
                              static_cast<cuuint32_t>(box_rows)};

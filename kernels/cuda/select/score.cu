@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/cpu/reference/check.hpp"
+#include "kernels/cuda/device/error.hpp"
 #include "kernels/cuda/ops.hpp"
 #include "kernels/cuda/select/score.hpp"
 
@@ -82,10 +83,11 @@ void cut(ScoreBatch& b, int64_t n_slots) {
   }
 }
 
+size_t rows(const ScoreSequence& s) {  // of all KV heads
+  return static_cast<size_t>(s.n_kv_heads) * static_cast<size_t>(s.n_rows);
+}
 size_t partial_elements(const ScoreSequence& s) {
-  if (s.n_splits == 1) return 0;
-  return static_cast<size_t>(s.n_kv_heads) * static_cast<size_t>(s.n_rows) *
-         static_cast<size_t>(s.n_splits) * static_cast<size_t>(s.top_k);
+  return rows(s) * static_cast<size_t>(s.n_splits) * static_cast<size_t>(s.top_k);
 }
 
 }  // namespace
@@ -110,18 +112,29 @@ void score_with(Context& ctx, std::span<const ScoreArgs> list, ScoreKernel kerne
     last = &a;
   }
 
-  size_t bytes = 0;
+  size_t bytes = 0, n_thresholds = 0;
   for (Batch& b : batches) {
     cut(b.work, static_cast<int64_t>(ctx.n_sms) * (b.fast ? 1 : 8));
     for (int32_t i = 0; i < b.work.n; ++i) {
-      bytes += Scratch::padded(partial_elements(b.work.sequences[i]) * sizeof(uint64_t));
+      const ScoreSequence& s = b.work.sequences[i];
+      if (s.n_splits == 1) continue;
+      bytes += Scratch::padded(partial_elements(s) * sizeof(uint64_t));
+      n_thresholds += rows(s);
     }
   }
-  ctx.scratch.begin(bytes);
+  ctx.scratch.begin(bytes + Scratch::padded(n_thresholds * sizeof(uint32_t)));
+  auto* thresholds = ctx.scratch.take<uint32_t>(n_thresholds);
+  if (n_thresholds > 0) {
+    check(cudaMemsetAsync(thresholds, 0, n_thresholds * sizeof(uint32_t), ctx.stream),
+          "cudaMemsetAsync");
+  }
   for (Batch& b : batches) {
     for (int32_t i = 0; i < b.work.n; ++i) {
       ScoreSequence& s = b.work.sequences[i];
-      if (s.n_splits > 1) s.partial = ctx.scratch.take<uint64_t>(partial_elements(s));
+      if (s.n_splits == 1) continue;
+      s.partial = ctx.scratch.take<uint64_t>(partial_elements(s));
+      s.thresholds = thresholds;
+      thresholds += rows(s);
     }
     if (b.fast) {
       launch_score_sm90(ctx, b.work);

@@ -1,23 +1,62 @@
-// The running picks of the fast scoring kernel: what a lane does with its accumulators of one tile.
+// The running picks of the fast scoring kernel: what a lane does with its accumulators of one tile. Two rows of scores lie in the
+// registers of a quad of lanes (wgmma.cuh): 32 columns of each row in each lane.
 #pragma once
 
 #include "kernels/cuda/select/picks.cuh"
 
 namespace reattn::kernels::cuda {
 
-// A quad of lanes shares two rows of the accumulators (wgmma.cuh) and holds each row's sorted list: rank r is slot r % kSlots of
-// the quad's lane r / kSlots, so a list has room for 4 · kSlots picks, of which the first top_k count.
+// The keys of a tile: the position of the accumulators' column 0, which positions are of the middle, and whether some are not.
+struct TileKeys {
+  int32_t start, begin, end;
+  bool ragged;
+  __device__ bool has(int32_t position) const { return position >= begin && position < end; }
+};
+
+// Score i of the 32 that a lane has of a row, and its column in the tile.
+template <int kHalf>
+__device__ inline float score_at(const float (&d)[64], int i) {
+  return d[4 * (i / 2) + 2 * kHalf + i % 2];
+}
+__device__ inline int32_t column_of(int i, uint32_t lane) {
+  return 8 * (i / 2) + i % 2 + static_cast<int32_t>(2 * (lane % 4));
+}
+
+__device__ inline int32_t max3(int32_t a, int32_t b, int32_t c) { return max(max(a, b), c); }
+
+// Maxima of the 4 groups of 8 scores. Floats as integers: right where one is positive, and cheaper; then NaN is the greatest.
+template <int kHalf>
+__device__ inline void integer_maxima(const float (&d)[64], int32_t (&m)[4]) {
+#pragma unroll
+  for (int g = 0; g < 4; ++g) {
+    const auto bits = [&](int i) { return __float_as_int(score_at<kHalf>(d, 8 * g + i)); };
+    m[g] = max3(max3(bits(0), bits(1), bits(2)), max3(bits(3), bits(4), bits(5)), max(bits(6), bits(7)));
+  }
+}
+template <int kHalf>
+__device__ inline void float_maxima(const float (&d)[64], int32_t (&m)[4]) {
+#pragma unroll
+  for (int g = 0; g < 4; ++g) {
+    float most = -INFINITY;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) most = fmaxf(most, score_at<kHalf>(d, 8 * g + i));
+    m[g] = __float_as_int(most);
+  }
+}
+
+// A row's list sorted over its quad: rank r is slot r % kSlots of the quad's lane r / kSlots, room for 4 · kSlots picks, of which the
+// first top_k count.
 template <int kSlots>
 class QuadList {
   static_assert(kSlots == 1 || kSlots == 4);
 
  public:
-  __device__ explicit QuadList(bool there) : threshold(there ? -INFINITY : INFINITY) {
+  __device__ QuadList() {
 #pragma unroll
     for (int s = 0; s < kSlots; ++s) held_[s] = kNoPick;
   }
   // All lanes of a quad give the same pick, or kNoPick. All lanes of the warp call it.
-  __device__ void insert(Pick pick, uint32_t lane, int32_t top_k) {
+  __device__ void insert(Pick pick, uint32_t lane) {
     Pick better = __shfl_up_sync(~0U, held_[kSlots - 1], 1, 4);
     if (lane % 4 == 0) better = ~Pick{0};
 #pragma unroll
@@ -25,45 +64,132 @@ class QuadList {
       const Pick above = s > 0 ? held_[s > 0 ? s - 1 : 0] : better;
       if (pick > held_[s]) held_[s] = pick > above ? above : pick;
     }
-    const int32_t last = top_k - 1;
-    uint32_t score = static_cast<uint32_t>(held_[0] >> 32);
+  }
+  // Score of the last pick that counts.
+  __device__ float last(int32_t top_k) const {
+    const int32_t rank = top_k - 1;
+    auto score = static_cast<uint32_t>(held_[0] >> 32);
     if constexpr (kSlots == 4) {  // not by index: that would move the list to local memory
-      const Pick even = (last & 2) != 0 ? held_[2] : held_[0];
-      const Pick odd = (last & 2) != 0 ? held_[3] : held_[1];
-      score = static_cast<uint32_t>(((last & 1) != 0 ? odd : even) >> 32);
+      const Pick even = (rank & 2) != 0 ? held_[2] : held_[0];
+      const Pick odd = (rank & 2) != 0 ? held_[3] : held_[1];
+      score = static_cast<uint32_t>(((rank & 1) != 0 ? odd : even) >> 32);
     }
-    score = __shfl_sync(~0U, score, last / kSlots, 4);
-    if (threshold < INFINITY) threshold = from_ordered(score);
+    return from_ordered(__shfl_sync(~0U, score, rank / kSlots, 4));
   }
   __device__ Pick at(int slot) const { return held_[slot]; }
-
-  float threshold;  // score of the last pick that counts: only greater ones are candidates; +inf: the row is not there
 
  private:
   Pick held_[kSlots];
 };
 
-__device__ inline int32_t max3(int32_t a, int32_t b, int32_t c) { return max(max(a, b), c); }
+// A lane's own best of its columns of a row, sorted; positions come in ascending order, so equal scores stay behind.
+template <int kPicks>
+class LaneList {
+  static_assert(kPicks == 1 || kPicks == 4);
 
-// Maxima of the 4 groups of 8 numbers of row half `kHalf`, the floats taken as integers: right where one is positive.
-template <int kHalf>
-__device__ inline void group_maxima(const float (&d)[64], int32_t (&m)[4]) {
+ public:
+  __device__ LaneList() {
 #pragma unroll
-  for (int g = 0; g < 4; ++g) {
-    const float* x = d + 16 * g + 2 * kHalf;
-    const auto bits = [&](int i) { return __float_as_int(x[4 * (i / 2) + i % 2]); };
-    m[g] = max3(max3(bits(0), bits(1), bits(2)), max3(bits(3), bits(4), bits(5)), max(bits(6), bits(7)));
+    for (int s = 0; s < kPicks; ++s) {
+      score_[s] = -INFINITY;
+      position_[s] = -1;
+    }
   }
-}
-template <int kHalf>
-__device__ inline float float_maximum(const float (&d)[64]) {
-  float m = -INFINITY;
+  // −inf: nothing.
+  __device__ void insert(float score, int32_t position) {
 #pragma unroll
-  for (int j = 0; j < 16; ++j) {
-    m = fmaxf(m, fmaxf(d[4 * j + 2 * kHalf], d[4 * j + 2 * kHalf + 1]));
+    for (int s = kPicks - 1; s >= 0; --s) {
+      const bool beats = score > score_[s], beats_above = s > 0 && score > score_[s > 0 ? s - 1 : 0];
+      const float above = score_[s > 0 ? s - 1 : 0];
+      const int32_t position_above = position_[s > 0 ? s - 1 : 0];
+      score_[s] = beats_above ? above : beats ? score : score_[s];
+      position_[s] = beats_above ? position_above : beats ? position : position_[s];
+    }
   }
-  return m;
+  // The score of rank kPicks − 1 in the quad's four lists together.
+  __device__ float last() const {
+    if constexpr (kPicks == 1) {
+      const float most = fmaxf(score_[0], __shfl_xor_sync(~0U, score_[0], 1));
+      return fmaxf(most, __shfl_xor_sync(~0U, most, 2));
+    } else {
+      float t[4];
+      best_with<1>(score_, t);
+      order(t[0], t[2]);
+      order(t[1], t[3]);
+      order(t[0], t[1]);
+      order(t[2], t[3]);
+      float u[4];
+      best_with<2>(t, u);
+      return fminf(fminf(u[0], u[1]), fminf(u[2], u[3]));
+    }
+  }
+  __device__ QuadList<1> merged(uint32_t lane) const {
+    QuadList<1> list;
+#pragma unroll
+    for (int s = 0; s < kPicks; ++s) {
+      const Pick mine = score_[s] > -INFINITY ? make_pick(score_[s], position_[s]) : kNoPick;
+      for (int from = 0; from < 4; ++from) list.insert(__shfl_sync(~0U, mine, from, 4), lane);
+    }
+    return list;
+  }
+
+ private:
+  // The 4 best of two sorted lists, rising and then falling.
+  template <int kLane>
+  static __device__ void best_with(const float (&mine)[4], float (&out)[4]) {
+#pragma unroll
+    for (int s = 0; s < 4; ++s) out[s] = fmaxf(mine[s], __shfl_xor_sync(~0U, mine[3 - s], kLane));
+  }
+  static __device__ void order(float& a, float& b) {
+    const float most = fmaxf(a, b);
+    b = fminf(a, b);
+    a = most;
+  }
+  float score_[kPicks];
+  int32_t position_[kPicks];
+};
+
+// The splits of a row tell each other how good their last pick is, so that none collects what another has long beaten. Picks do not
+// depend on who hears what when: only what cannot be among the row's best is ruled out. 0: nothing is known.
+__device__ inline uint32_t heard(const uint32_t* at) {
+  uint32_t o;
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(o) : "l"(at) : "memory");
+  return o;
 }
+__device__ inline void tell(uint32_t* at, float threshold) {
+  asm volatile("red.relaxed.gpu.global.max.u32 [%0], %1;" ::"l"(at), "r"(ordered(threshold)) : "memory");
+}
+// An equal score at an earlier position may still win: the threshold is what lies below. Two steps, as −0 equals 0; NaN where nothing
+// is known.
+__device__ inline float below(uint32_t o) { return from_ordered(o - 2); }
+
+// One row in a quad: `take` is called where a score may be greater than the threshold. Exact selection of at most 4: lists of the
+// lanes, since their insertions need nobody else.
+template <int kPicks, bool kBlock1>
+class RunningRow {
+ public:
+  template <int kHalf>
+  __device__ void take(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
+                       float threshold, uint32_t lane) {
+#pragma unroll
+    for (int g = 0; g < 4; ++g) {
+      const bool maybe = integers ? m[g] > __float_as_int(threshold) : __int_as_float(m[g]) > threshold;
+      if (!__any_sync(~0U, maybe)) continue;
+#pragma unroll
+      for (int i = 8 * g; i < 8 * g + 8; ++i) {
+        const float score = score_at<kHalf>(d, i);
+        const int32_t position = keys.start + column_of(i, lane);
+        const bool hit = score > threshold && (!keys.ragged || keys.has(position));
+        if (__any_sync(~0U, hit)) list_.insert(hit ? score : -INFINITY, position);
+      }
+    }
+  }
+  __device__ float last(int32_t) const { return list_.last(); }
+  __device__ QuadList<1> picks(uint32_t lane) const { return list_.merged(lane); }
+
+ private:
+  LaneList<kPicks> list_;
+};
 
 // Number i (not known at compile time) of 8.
 __device__ inline float select8(const float (&v)[8], uint32_t i) {
@@ -73,109 +199,142 @@ __device__ inline float select8(const float (&v)[8], uint32_t i) {
   return (i & 4) != 0 ? cd : ab;
 }
 
-// The keys of a tile: the position of the accumulators' column 0, and which positions are of the middle.
-struct TileKeys {
-  int32_t start, begin, end;
-  __device__ bool has(int32_t position) const { return position >= begin && position < end; }
+// More picks: one list of the quad, the lanes take turns.
+template <>
+class RunningRow<16, false> {
+ public:
+  template <int kHalf>
+  __device__ void take(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
+                       float threshold, uint32_t lane) {
+#pragma unroll
+    for (int g = 0; g < 4; ++g) {
+      const bool maybe = integers ? m[g] > __float_as_int(threshold) : __int_as_float(m[g]) > threshold;
+      if (!__any_sync(~0U, maybe)) continue;
+      float v[8];
+      uint32_t mine = 0;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        v[i] = score_at<kHalf>(d, 8 * g + i);
+        if (v[i] > threshold && (!keys.ragged || keys.has(keys.start + column_of(8 * g + i, lane)))) {
+          mine |= 1U << i;
+        }
+      }
+      while (const uint32_t who = __ballot_sync(~0U, mine != 0)) {
+        const auto i = static_cast<uint32_t>(__ffs(static_cast<int>(mine)) - 1) % 8;
+        const int32_t position = keys.start + column_of(static_cast<int>(8 * g + i), lane);
+        const Pick pick = mine != 0 ? make_pick(select8(v, i), position) : kNoPick;
+        // The quad's first lane that has something left gives it.
+        const uint32_t quad = who >> (lane & 28U) & 15U;
+        const int from = quad != 0 ? __ffs(static_cast<int>(quad)) - 1 : 0;
+        if (static_cast<uint32_t>(from) == lane % 4) mine &= mine - 1;
+        list_.insert(__shfl_sync(~0U, pick, from, 4), lane);
+      }
+    }
+  }
+  __device__ float last(int32_t top_k) const { return list_.last(top_k); }
+  __device__ const QuadList<4>& picks(uint32_t) const { return list_; }
+
+ private:
+  QuadList<4> list_;
 };
 
-// Inserts all that is greater than the threshold. `bound`: nothing below it can be among the row's best any more.
-template <int kHalf, int kSlots>
-__device__ inline void insert_all(const float (&d)[64], QuadList<kSlots>& list, TileKeys keys,
-                                  float bound, uint32_t lane, int32_t top_k) {
-#pragma unroll
-  for (int g = 0; g < 4; ++g) {
-    float v[8];
-    uint32_t mine = 0;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      v[i] = d[16 * g + 4 * (i / 2) + 2 * kHalf + i % 2];
-      if (v[i] > list.threshold && v[i] >= bound) mine |= 1U << i;
-    }
-    while (const uint32_t who = __ballot_sync(~0U, mine != 0)) {
-      const uint32_t i = static_cast<uint32_t>(__ffs(static_cast<int>(mine)) - 1);
-      const int32_t position =
-          keys.start + static_cast<int32_t>(32 * g + 8 * ((i >> 1) & 3) + 2 * (lane % 4) + (i & 1));
-      const Pick pick = mine != 0 && keys.has(position) ? make_pick(select8(v, i), position) : kNoPick;
-      // The quad's first lane that has something left gives it.
-      const uint32_t quad = who >> (lane & 28U) & 15U;
-      const int from = quad != 0 ? __ffs(static_cast<int>(quad)) - 1 : 0;
-      if (static_cast<uint32_t>(from) == lane % 4) mine &= mine - 1;
-      list.insert(__shfl_sync(~0U, pick, from, 4), lane, top_k);
-    }
-  }
-}
-
 // block1: the tile is one block, its best key the only candidate.
-template <int kHalf, int kSlots>
-__device__ inline void insert_best(const float (&d)[64], QuadList<kSlots>& list, TileKeys keys,
-                                   uint32_t lane, int32_t top_k) {
-  Pick best = kNoPick;
+template <int kPicks>
+class RunningRow<kPicks, true> {
+ public:
+  template <int kHalf>
+  __device__ void take(const float (&d)[64], const int32_t (&m)[4], bool, TileKeys keys, float threshold,
+                       uint32_t lane) {
+    float most = -INFINITY;  // of the quad, NaN left out
+    if (keys.ragged) {
 #pragma unroll
-  for (int j = 0; j < 16; ++j) {
+      for (int i = 0; i < 32; ++i) {
+        if (keys.has(keys.start + column_of(i, lane))) most = fmaxf(most, score_at<kHalf>(d, i));
+      }
+    } else {
 #pragma unroll
-    for (int e = 0; e < 2; ++e) {
-      const float score = d[4 * j + 2 * kHalf + e];
-      const int32_t position = keys.start + 8 * j + static_cast<int32_t>(2 * (lane % 4)) + e;
-      if (score > list.threshold && keys.has(position)) best = max(best, make_pick(score, position));
+      for (int i = 0; i < 32; ++i) most = fmaxf(most, score_at<kHalf>(d, i));
     }
+    most = fmaxf(most, __shfl_xor_sync(~0U, most, 1));
+    most = fmaxf(most, __shfl_xor_sync(~0U, most, 2));
+    const bool hit = most > threshold;
+    if (!__any_sync(~0U, hit)) return;
+    int32_t column = kNowhere;
+#pragma unroll
+    for (int i = 31; i >= 0; --i) {
+      const int32_t at = column_of(i, lane);
+      if (score_at<kHalf>(d, i) == most && (!keys.ragged || keys.has(keys.start + at))) column = at;
+    }
+    column = min(column, __shfl_xor_sync(~0U, column, 1));
+    column = min(column, __shfl_xor_sync(~0U, column, 2));
+    list_.insert(hit ? make_pick(most, keys.start + column) : kNoPick, lane);
   }
-  best = max(best, __shfl_xor_sync(~0U, best, 1));
-  best = max(best, __shfl_xor_sync(~0U, best, 2));
-  list.insert(best, lane, top_k);
-}
+  __device__ float last(int32_t top_k) const { return list_.last(top_k); }
+  __device__ const auto& picks(uint32_t) const { return list_; }
 
-// What 4 numbers, one of each lane of the quad, prove: the row has 4 scores that are at least this.
-__device__ inline float quad_bound(float score, bool sure) {
-  if (!sure || isnan(score)) score = -INFINITY;
-  score = fminf(score, __shfl_xor_sync(~0U, score, 1));
-  return fminf(score, __shfl_xor_sync(~0U, score, 2));
-}
+ private:
+  static constexpr int32_t kNowhere = INT32_MAX;
+  QuadList<kPicks == 16 ? 4 : 1> list_;
+};
 
-template <int kSlots, bool kBlock1>
+// The two rows of a lane.
+template <int kPicks, bool kBlock1>
 class RunningPicks {
  public:
   __device__ RunningPicks(bool row0, bool row8, uint32_t lane, int32_t top_k)
-      : list0(row0), list8(row8), lane_(lane), top_k_(top_k) {
+      : threshold0(row0 ? -INFINITY : INFINITY), threshold8(row8 ? -INFINITY : INFINITY), lane_(lane),
+        top_k_(top_k) {
     count_signs();
   }
 
-  // `ragged`: some keys are not of the middle.
-  __device__ void take(const float (&d)[64], TileKeys keys, bool ragged) {
-    float most0, most8;
-    if (positive_) {  // floats ≥ 0 are ordered as integers are
-      int32_t m[4];
-      group_maxima<0>(d, m);
-      most0 = __int_as_float(max(max3(m[0], m[1], m[2]), m[3]));
-      group_maxima<1>(d, m);
-      most8 = __int_as_float(max(max3(m[0], m[1], m[2]), m[3]));
-    } else {
-      most0 = float_maximum<0>(d);
-      most8 = float_maximum<1>(d);
-    }
-    const bool hit = most0 > list0.threshold || most8 > list8.threshold;
-    if (__any_sync(~0U, hit)) {
-      if constexpr (kBlock1) {
-        insert_best<0>(d, list0, keys, lane_, top_k_);
-        insert_best<1>(d, list8, keys, lane_, top_k_);
-      } else {
-        const bool sure = !ragged && top_k_ <= 4;
-        insert_all<0>(d, list0, keys, quad_bound(most0, sure), lane_, top_k_);
-        insert_all<1>(d, list8, keys, quad_bound(most8, sure), lane_, top_k_);
-      }
-      count_signs();
-    }
+  // What the other splits have told of the two rows.
+  __device__ void hear(uint32_t row0, uint32_t row8) {
+    threshold0 = fmaxf(threshold0, below(row0));
+    threshold8 = fmaxf(threshold8, below(row8));
   }
 
-  QuadList<kSlots> list0, list8;  // of the lane's two rows
+  // True where thresholds may have risen.
+  __device__ bool take(const float (&d)[64], TileKeys keys) {
+    int32_t m0[4], m8[4];
+    bool hit;
+    if (integers_) {
+      integer_maxima<0>(d, m0);
+      integer_maxima<1>(d, m8);
+      hit = max(max3(m0[0], m0[1], m0[2]), m0[3]) > __float_as_int(threshold0) ||
+            max(max3(m8[0], m8[1], m8[2]), m8[3]) > __float_as_int(threshold8);
+    } else {
+      float_maxima<0>(d, m0);
+      float_maxima<1>(d, m8);
+      hit = greatest(m0) > threshold0 || greatest(m8) > threshold8;
+    }
+    const bool any = __any_sync(~0U, hit) != 0;
+    if (any) {
+      row0.template take<0>(d, m0, integers_, keys, threshold0, lane_);
+      row8.template take<1>(d, m8, integers_, keys, threshold8, lane_);
+      threshold0 = fmaxf(threshold0, row0.last(top_k_));
+      threshold8 = fmaxf(threshold8, row8.last(top_k_));
+      count_signs();
+    }
+    return any;
+  }
+
+  RunningRow<kPicks, kBlock1> row0, row8;
+  // Only what is greater is a candidate: the score of the last pick that counts, or what another split's list rules out. +inf: the
+  // row is not there.
+  float threshold0, threshold8;
 
  private:
+  static __device__ float greatest(const int32_t (&m)[4]) {
+    return fmaxf(fmaxf(__int_as_float(m[0]), __int_as_float(m[1])),
+                 fmaxf(__int_as_float(m[2]), __int_as_float(m[3])));
+  }
+  // Floats are ordered as integers are where thresholds are not negative.
   __device__ void count_signs() {
-    positive_ = __all_sync(~0U, list0.threshold >= 0 && list8.threshold >= 0) != 0;
+    integers_ = __all_sync(~0U, __float_as_int(threshold0) >= 0 && __float_as_int(threshold8) >= 0) != 0;
   }
   uint32_t lane_;
   int32_t top_k_;
-  bool positive_;
+  bool integers_;
 };
 
 }  // namespace reattn::kernels::cuda

@@ -16,13 +16,14 @@ namespace sm90_score {
 
 constexpr int32_t kPanel = 64;  // elements of a swizzled row of 128 bytes
 constexpr int32_t kStageRoom = 196608;
+constexpr int32_t kGroups = 3;  // queries, scores and picks are held in registers: no more warpgroups fit
 
-template <class T, int32_t kDim_, int32_t kGroups_, int kSlots_, bool kBlock1_>
+template <class T, int32_t kDim_, int32_t kGroups_, int kPicks_, bool kBlock1_>
 struct Config {
   using Element = T;
   static constexpr int32_t kDim = kDim_;
   static constexpr int32_t kGroups = kGroups_;     // warpgroups of 64 rows
-  static constexpr int kSlots = kSlots_;
+  static constexpr int kPicks = kPicks_;            // room for them: 1, 4 or 16
   static constexpr bool kBlock1 = kBlock1_;
   static constexpr int32_t kRows = 64 * kGroups;
   static constexpr int32_t kThreads = 128 * (kGroups + 1);  // the last warpgroup fetches
@@ -123,27 +124,26 @@ __device__ void load_queries(uint32_t (&q)[C::kDim / 16][4], const ScoreSequence
 // One warpgroup of `n_groups` that compute: it scores its 64 rows against every tile.
 template <class C>
 __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared<C> shared,
-                           uint32_t group, uint32_t n_groups) {
+                           uint32_t group) {
   const uint32_t thread = threadIdx.x % 128, lane = thread % 32;
   const int32_t row = item.row + static_cast<int32_t>(64 * group + thread / 32 * 16 + lane / 4);
   uint32_t q[C::kDim / 16][4];
   load_queries<C>(q, s, item.kv_head, row, lane);
-  RunningPicks<C::kSlots, C::kBlock1> picks(row < s.n_rows, row + 8 < s.n_rows, lane, s.top_k);
+  RunningPicks<C::kPicks, C::kBlock1> picks(row < s.n_rows, row + 8 < s.n_rows, lane, s.top_k);
 
-  // The warpgroups take turns at the tensor cores, so that one looks through its scores while the others multiply.
-  const uint32_t turn = 1 + group, next_turn = 1 + (group + 1) % n_groups;
-  if (n_groups > 1 && group == n_groups - 1) named_arrive(next_turn, 256);
+  // Rows that are not there hear what concerns another, and tell nothing.
+  uint32_t* told = s.thresholds == nullptr ? nullptr : s.thresholds + static_cast<int64_t>(item.kv_head) * s.n_rows;
+  const int32_t last_row = s.n_rows - 1;
   Ring<C> ring;
   float d[64];
   for (int32_t tile = item.tile; tile < item.tile_end; ++tile) {
     mbarrier_wait(shared.full(ring.stage), ring.parity);
-    if (n_groups > 1) named_sync(turn, 256);
-    const uint64_t keys = swizzled_rows(shared.keys(ring.stage));
+    const uint64_t stage_keys = swizzled_rows(shared.keys(ring.stage));
     pin(d);
     wgmma_fence();
 #pragma unroll
     for (int32_t step = 0; step < C::kDim / 16; ++step) {
-      const uint64_t at = keys + static_cast<uint64_t>(step / 4) * (C::kPanelBytes / 16) + 2 * (step % 4);
+      const uint64_t at = stage_keys + static_cast<uint64_t>(step / 4) * (C::kPanelBytes / 16) + 2 * (step % 4);
       if (step == 0) {
         wgmma_m64n128k16<typename C::Element, false>(d, q[step], at);
       } else {
@@ -151,23 +151,34 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
       }
     }
     wgmma_commit();
-    // The last turn of all is not passed on: nobody would take it.
-    if (n_groups > 1 && (group != n_groups - 1 || tile + 1 < item.tile_end)) named_arrive(next_turn, 256);
+    uint32_t heard0 = 0, heard8 = 0;
+    if (told != nullptr) {
+      heard0 = heard(told + min(row, last_row));
+      heard8 = heard(told + min(row + 8, last_row));
+    }
     wgmma_wait<0>();
     pin(d);
     if (lane == 0) mbarrier_arrive(shared.empty(ring.stage));
     ring.advance();
     const int32_t start = s.origin + tile * kScoreTile;
-    picks.take(d, {start, s.begin, s.end}, start < s.begin || start + kScoreTile > s.end);
+    picks.hear(heard0, heard8);
+    const TileKeys keys{start, s.begin, s.end, start < s.begin || start + kScoreTile > s.end};
+    if (picks.take(d, keys) && told != nullptr && lane % 4 == 0) {
+      if (row < s.n_rows) tell(told + row, picks.threshold0);
+      if (row + 8 < s.n_rows) tell(told + row + 8, picks.threshold8);
+    }
   }
 
+  const auto store = [&](const auto& list, int32_t to) {
+    constexpr int32_t kSlots = sizeof(list) / sizeof(Pick);
 #pragma unroll
-  for (int slot = 0; slot < C::kSlots; ++slot) {
-    const int32_t rank = static_cast<int32_t>(lane % 4) * C::kSlots + slot;
-    if (rank >= s.top_k) continue;
-    if (row < s.n_rows) store_pick(s, item, row, rank, picks.list0.at(slot));
-    if (row + 8 < s.n_rows) store_pick(s, item, row + 8, rank, picks.list8.at(slot));
-  }
+    for (int32_t slot = 0; slot < kSlots; ++slot) {
+      const int32_t rank = static_cast<int32_t>(lane % 4) * kSlots + slot;
+      if (rank < s.top_k && to < s.n_rows) store_pick(s, item, to, rank, list.at(slot));
+    }
+  };
+  store(picks.row0.picks(lane), row);
+  store(picks.row8.picks(lane), row + 8);
 }
 
 #endif
@@ -198,7 +209,7 @@ __global__ void __launch_bounds__(C::kThreads, 1)
     if (threadIdx.x % 128 == 0) fetch_keys<C>(map, memory, s, item, shared);
   } else {
     take_registers<C::kRegisters>();
-    if (group < n_groups) score_rows<C>(s, item, shared, group, n_groups);
+    if (group < n_groups) score_rows<C>(s, item, shared, group);
   }
 #endif
 }
@@ -214,16 +225,15 @@ void launch_config(Context& ctx, const ScoreBatch& batch) {
   check_launch("sm90_score_kernel");
 }
 
-constexpr bool small_k(int32_t top_k) { return top_k <= 4; }
-// Queries and lists of picks are held in registers: the more there is of them, the fewer warpgroups fit.
-constexpr int32_t groups(int32_t head_dim, bool small) { return small && head_dim == 64 ? 4 : 3; }
-
 template <class T, int32_t kDim, bool kBlock1>
 void launch_shape(Context& ctx, const ScoreBatch& batch) {
-  if (small_k(batch.sequences[0].top_k)) {
-    launch_config<Config<T, kDim, groups(kDim, true), 1, kBlock1>>(ctx, batch);
+  const int32_t top_k = batch.sequences[0].top_k;
+  if (top_k == 1 && !kBlock1) {
+    launch_config<Config<T, kDim, kGroups, 1, kBlock1>>(ctx, batch);
+  } else if (top_k <= 4) {
+    launch_config<Config<T, kDim, kGroups, 4, kBlock1>>(ctx, batch);
   } else {
-    launch_config<Config<T, kDim, groups(kDim, false), 4, kBlock1>>(ctx, batch);
+    launch_config<Config<T, kDim, kGroups, 16, kBlock1>>(ctx, batch);
   }
 }
 
@@ -244,9 +254,7 @@ bool fits_score_sm90(const Context& ctx, const ScoreArgs& a) {
          (!a.block1 || a.middle_begin % 32 == 0) && reinterpret_cast<uintptr_t>(a.q) % 8 == 0;
 }
 
-int32_t score_sm90_rows(const ScoreArgs& a) {
-  return 64 * groups(a.pages.head_dim, small_k(a.top_k));
-}
+int32_t score_sm90_rows(const ScoreArgs&) { return 64 * kGroups; }
 
 void launch_score_sm90(Context& ctx, const ScoreBatch& batch) {
   if (batch.dtype == DType::kF16) {
