@@ -262,8 +262,7 @@ std::shared_ptr<const Snapshot> open(const std::string& path, const Identity& ex
   }
   const auto n_tokens = static_cast<int64_t>(h.n_tokens);
   const uint64_t kv_bytes = static_cast<uint64_t>(Layout::n_pages(n_tokens)) * layout.page_bytes();
-  device::check_free(*device, kv_bytes,
-                     concat(path, ": its cache of ", n_tokens, " tokens takes"));
+  device::check_free(*device, kv_bytes, concat(path, ": its cache of ", n_tokens, " tokens takes"));
 
   auto s = std::make_shared<Snapshot>(Snapshot{.identity = h.identity,
                                                .settings = h.settings,

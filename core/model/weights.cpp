@@ -98,8 +98,8 @@ class Plan {
 
   void matrix(const std::string& name, int64_t n_rows, int64_t n_cols, kernels::Matrix* to) {
     const io::TensorInfo& t = take(name, {n_cols, n_rows});
-    items_.push_back({&t, device_.weight_type(t.dtype),
-                      [to](const kernels::Matrix& m) { *to = m; }, nullptr});
+    items_.push_back(
+        {&t, device_.weight_type(t.dtype), [to](const kernels::Matrix& m) { *to = m; }, nullptr});
   }
   void vector(const std::string& name, int64_t n, const float** to) {
     const io::TensorInfo& t = take(name, {n});
@@ -191,8 +191,7 @@ Plan make_plan(const io::Gguf& file, const Config& c, const kernels::Device& dev
 
 }  // namespace
 
-uint64_t Weights::check(const io::Gguf& file, const Config& config,
-                        const kernels::Device& device) {
+uint64_t Weights::check(const io::Gguf& file, const Config& config, const kernels::Device& device) {
   kernels::Matrix matrix;
   const float* vector = nullptr;
   std::vector<LayerWeights> layers;

@@ -35,9 +35,8 @@ Selector::Selector(std::shared_ptr<kernels::Device> device, const Settings& sett
       found_(device_, bytes(n_found(settings), shape.n_layers * shape.n_chunks)) {}
 
 size_t Selector::working_bytes(const Settings& s, const StepShape& shape) {
-  return bytes(n_picks(s, shape.n_heads), shape.n_chunks) +
-         bytes(n_positions(s), shape.n_chunks) + bytes(1, shape.n_chunks) +
-         bytes(n_found(s), shape.n_layers * shape.n_chunks);
+  return bytes(n_picks(s, shape.n_heads), shape.n_chunks) + bytes(n_positions(s), shape.n_chunks) +
+         bytes(1, shape.n_chunks) + bytes(n_found(s), shape.n_layers * shape.n_chunks);
 }
 
 void Selector::begin(int64_t begin, int64_t n_rows) {
@@ -72,8 +71,7 @@ void Selector::add_selection(const Layer& layer, size_t c) {
   });
   votes_.push_back({
       .picks = scores_.back().picks,
-      .n_picks = kernels::n_voters(chunk.n_rows, settings_.vote_stride) * n_heads *
-                 settings_.top_k,
+      .n_picks = kernels::n_voters(chunk.n_rows, settings_.vote_stride) * n_heads * settings_.top_k,
       .middle_begin = chunk.at.middle_begin,
       .middle_end = chunk.at.middle_end,
       .n_anchors = settings_.n_anchors,

@@ -81,8 +81,9 @@ class Selector {
   device::Buffer picks_;      // int32 [n_chunks][voters, n_heads, top_k]
   device::Buffer positions_;  // int32 [n_chunks][n_anchors * span]
   device::Buffer counts_;     // int32 [n_chunks]: positions recalled
-  device::Buffer found_;      // of all layers, read by the host once a step: int32 [n_layers][chunks] anchors found,
-                              // [n_layers][chunks][n_anchors] anchors, the same of votes; the step's own chunks
+  // Of all layers, read by the host once a step. With the step's own number of chunks, int32: anchors found
+  // [n_layers][chunks], anchors [n_layers][chunks][n_anchors], their votes likewise.
+  device::Buffer found_;
   std::vector<Chunk> chunks_;
   std::vector<kernels::ScoreArgs> scores_;  // of one layer, as are the next three
   std::vector<kernels::VoteArgs> votes_;

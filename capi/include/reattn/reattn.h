@@ -485,7 +485,7 @@ REATTN_API reattn_status reattn_cache_save(const reattn_cache* cache, const uint
 
 /* Reads a saved snapshot for this very model; every byte is checked before it is used. The caller
  * owns *out_cache. Any thread. Errors: IO, FORMAT (damaged; names the part), MISMATCH (another
- * model, tokenizer or layout), UNSUPPORTED (of a newer version, or a cache type that the device does
+ * model, tokenizer or layout), UNSUPPORTED (of a newer version, or a kv_dtype that the device does
  * not have; or a model opened header_only), OOM_HOST, OOM_DEVICE, BUSY while loading. Since 0.1. */
 REATTN_API reattn_status reattn_cache_open(const reattn_model* model, const uint8_t* path,
                                            uint64_t path_bytes, reattn_cache** out_cache,

@@ -10,8 +10,7 @@ namespace reattn::kernels::cpu {
 
 DeviceInfo HostDevice::describe(std::string instructions, int32_t n_threads) {
   const HostMemory memory = host_memory();
-  return {"cpu",        processor_name(), std::move(instructions),
-          memory.total, memory.free,      n_threads};
+  return {"cpu", processor_name(), std::move(instructions), memory.total, memory.free, n_threads};
 }
 
 void* HostDevice::allocate(size_t bytes) {
