@@ -59,8 +59,9 @@ MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int
   p.kv_bytes = static_cast<uint64_t>(cache::Layout::n_pages(n_tokens)) * layout.page_bytes();
   const int64_t n_positions =
       settings.selection == select::Selection::kFull ? c.n_window : select::scope(settings);
+  const uint64_t last_logits = static_cast<uint64_t>(c.n_vocab) * sizeof(float);
   p.working_bytes = model::Decoder::working_bytes(c, settings, device) +
-                    model::Rope::bytes(c, n_positions) + device.scratch_bytes();
+                    model::Rope::bytes(c, n_positions) + last_logits + device.scratch_bytes();
   p.total_bytes = p.weights_bytes + p.kv_bytes + p.working_bytes;
   return p;
 }

@@ -75,7 +75,7 @@ std::optional<Event> Request::Impl::work() {
       return Event{.kind = EventKind::kPrefill, .n_done = n_input_read_, .n_total = n_input_};
     }
     if (options_.max_tokens == 0) return finish(DoneReason::kRead);
-    if (session_.logits_.empty()) {  // after a truncation: the last token is read once more
+    if (!session_.has_logits_) {  // after a truncation: the last token is read once more
       if (!step_)
         step_ = Step{StepKind::kLast, {session_.ids_.back()}, n_read() - 1, false, 0, false};
       if (run(step_) == Progress::kTimeout) return std::nullopt;
@@ -114,7 +114,7 @@ Event Request::Impl::text_event() {
                                  .uniform = uniform(o.seed, static_cast<uint64_t>(n_generated_)),
                                  .token = nullptr,
                                  .logprob = nullptr};
-  const model::Decoder::Sampled sampled = decoder_.sample(s, session_.logits_, args);
+  const model::Decoder::Sampled sampled = decoder_.sample(s, session_.logits_.as<float>(), args);
   if (!options_.ignore_end && tokenizer.is_end_of_generation(sampled.token)) {
     return finish(DoneReason::kEnd);
   }
@@ -148,12 +148,23 @@ void Request::Impl::abandon() {
   input_.clear();
   {
     const std::scoped_lock lock(session_.mutex_, mutex_);
-    final_logits_ = session_.logits_;
+    keep_logits();
     session_.cache_.drop_uncommitted();
     session_.n_reading_ = 0;
   }
   done_.store(true);
   session_.has_request_.store(false);
+}
+
+// The session may go on to other ones.
+void Request::Impl::keep_logits() noexcept {
+  if (!session_.has_logits_) return;
+  try {
+    kernels::Stream s;
+    final_logits_ = decoder_.keep(s, session_.logits_.as<float>());
+  } catch (const Error&) {
+    // The device is lost, and with it the logits.
+  }
 }
 
 void Request::Impl::add_stop(std::string_view stop) {
@@ -169,7 +180,8 @@ void Request::Impl::add_stop(std::string_view stop) {
 
 std::vector<float> Request::Impl::logits() const {
   const std::scoped_lock lock(session_.mutex_, mutex_);
-  const std::vector<float>& logits = done_.load() ? final_logits_ : session_.logits_;
+  const std::vector<float> logits =
+      session_.read_logits(done_.load() ? final_logits_ : session_.last_logits());
   if (logits.empty()) fail(ErrorCode::kArg, "there are no logits yet: nothing has been read");
   return logits;
 }

@@ -60,6 +60,7 @@ class Request::Impl {
   void record(const Step& step, const select::Selector::Anchors& anchors);
   Event text_event();
   Event finish(DoneReason reason);
+  void keep_logits() noexcept;
   bool is_full() const;
 
   Session& session_;
@@ -87,7 +88,7 @@ class Request::Impl {
   mutable std::mutex mutex_;  // guards what other threads may ask for
   RecallLog recalled_;
   RequestStats stats_;
-  std::vector<float> final_logits_;
+  const float* final_logits_ = nullptr;  // [n_vocab], in the decoder once the request has ended
 };
 
 }  // namespace reattn::engine

@@ -67,25 +67,25 @@ void Request::Impl::commit(const Step& step) {
   kernels::Stream s = stream();
   std::vector<float> logprobs(step.ids.size(), std::numeric_limits<float>::quiet_NaN());
   if (step.kind == StepKind::kAnswer) logprobs[0] = step.known_logprob;
-  std::vector<float> logits;  // after the chunk before
-  if (step.logprobs) {
-    logits = session_.logits_;
-    for (const select::Chunk& chunk : decoder_.chunks()) {
+  const float* logits = session_.last_logits();  // before the step, then after its chunks
+  for (const select::Chunk& chunk : decoder_.chunks()) {
+    if (step.logprobs) {
       const auto row = static_cast<size_t>(chunk.row), n = static_cast<size_t>(chunk.n_rows);
-      if (!logits.empty()) logprobs[row] = logprob_of(logits, step.ids[row]);
+      const std::vector<float> before = session_.read_logits(logits);
+      if (!before.empty()) logprobs[row] = logprob_of(before, step.ids[row]);
       decoder_.read_logprobs(s, chunk, std::span(logprobs).subspan(row + 1, n - 1));
-      logits = decoder_.read_logits(s, chunk);
+    } else if (&chunk != &decoder_.chunks().back()) {
+      continue;
     }
-  } else {
-    logits = decoder_.read_logits(s, decoder_.chunks().back());
+    logits = decoder_.logits(s, chunk);
   }
   record(step, decoder_.read_anchors(s));
 
   const std::scoped_lock lock(session_.mutex_, mutex_);
-  session_.logits_ = std::move(logits);
-  if (step.kind == StepKind::kLast) return;
   grow(session_.ids_, step.ids.size());
   grow(session_.logprobs_, step.ids.size());
+  session_.take_logits(logits);
+  if (step.kind == StepKind::kLast) return;
   session_.ids_.insert(session_.ids_.end(), step.ids.begin(), step.ids.end());
   session_.logprobs_.insert(session_.logprobs_.end(), logprobs.begin(), logprobs.end());
   session_.cache_.commit(n_read());

@@ -10,11 +10,29 @@
 namespace reattn::engine {
 
 Session::Session(std::shared_ptr<const Model> model, const select::Settings& settings)
-    : model_(std::move(model)), settings_(settings), cache_(model_->device(), layout()) {}
+    : model_(std::move(model)),
+      settings_(settings),
+      cache_(model_->device(), layout()),
+      logits_(model_->device(), static_cast<size_t>(model_->config().n_vocab) * sizeof(float)) {}
 
 cache::Layout Session::layout() const {
   const model::Config& c = model_->config();
   return {c.n_layers, c.n_kv_heads, c.head_dim, settings_.kv_dtype};
+}
+
+std::vector<float> Session::read_logits(const float* logits) const {
+  if (!logits) return {};
+  std::vector<float> out(static_cast<size_t>(model_->config().n_vocab));
+  kernels::Stream stream;
+  model_->device()->download(stream, out.data(), logits, logits_.bytes());
+  return out;
+}
+
+void Session::take_logits(const float* logits) {
+  has_logits_ = false;
+  kernels::Stream stream;
+  model_->device()->copy(stream, logits_.as(), logits, logits_.bytes());
+  has_logits_ = true;
 }
 
 std::shared_ptr<Session> Session::create(std::shared_ptr<const Model> model,
@@ -54,7 +72,12 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<const Model> model,
   std::shared_ptr<Session> s = create(std::move(model), settings);
   s->ids_ = snapshot.ids;
   s->logprobs_ = snapshot.logprobs;
-  s->logits_ = snapshot.logits;
+  if (!snapshot.logits.empty()) {
+    kernels::Stream stream;
+    s->model_->device()->upload(stream, s->logits_.as(), snapshot.logits.data(),
+                                s->logits_.bytes());
+    s->has_logits_ = true;
+  }
   s->cache_ = snapshot.cache.share_frozen();
   return s;
 }
@@ -211,7 +234,7 @@ void Session::truncate(int64_t n_tokens) {
   if (n_tokens == n_read) return;
   ids_.resize(static_cast<size_t>(n_tokens));
   logprobs_.resize(static_cast<size_t>(n_tokens));
-  logits_.clear();
+  has_logits_ = false;
   cache_.truncate(n_tokens);
 }
 
@@ -229,7 +252,7 @@ std::shared_ptr<Session> Session::fork() {
   s->rope_ = rope_;
   s->ids_ = ids_;
   s->logprobs_ = logprobs_;
-  s->logits_ = logits_;
+  if (has_logits_) s->take_logits(last_logits());
   const std::scoped_lock lock(mutex_);
   s->cache_ = cache_.share();
   return s;
@@ -240,12 +263,13 @@ std::shared_ptr<const cache::Snapshot> Session::snapshot() {
   check_idle("snapshot");
   check_nothing_queued("snapshot");
   const std::scoped_lock lock(mutex_);
-  return std::make_shared<const cache::Snapshot>(cache::Snapshot{.identity = model_->identity(),
-                                                                 .settings = settings_,
-                                                                 .ids = ids_,
-                                                                 .logprobs = logprobs_,
-                                                                 .logits = logits_,
-                                                                 .cache = cache_.share()});
+  return std::make_shared<const cache::Snapshot>(
+      cache::Snapshot{.identity = model_->identity(),
+                      .settings = settings_,
+                      .ids = ids_,
+                      .logprobs = logprobs_,
+                      .logits = read_logits(last_logits()),
+                      .cache = cache_.share()});
 }
 
 SessionInfo Session::info() const {

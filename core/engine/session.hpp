@@ -99,6 +99,10 @@ class Session {
   std::vector<T> range(const std::vector<T>& of, int64_t begin, int64_t end) const;
   int64_t n_queued() const;
   cache::Layout layout() const;
+  // Null where they are not known.
+  const float* last_logits() const { return has_logits_ ? logits_.as<float>() : nullptr; }
+  std::vector<float> read_logits(const float* logits) const;  // none of null
+  void take_logits(const float* logits);                      // a copy of device memory
 
   std::shared_ptr<const Model> model_;
   select::Settings settings_;
@@ -113,7 +117,8 @@ class Session {
   int64_t n_reading_ = 0;        // tokens that the live request has taken from queue_ and not read
   std::optional<OpenAppend> open_;
   cache::KvCache cache_;
-  std::vector<float> logits_;  // [n_vocab] after the last committed token; empty: not known
+  device::Buffer logits_;    // f32 [n_vocab], after the last committed token
+  bool has_logits_ = false;  // they are known
 };
 
 }  // namespace reattn::engine

@@ -140,11 +140,14 @@ void Decoder::project(kernels::Stream& stream, int64_t row, int64_t n_rows) {
                   {normed_, n_rows, weights_.output(), nullptr, logits_.as<float>(), false});
 }
 
-std::vector<float> Decoder::read_logits(kernels::Stream& stream, const select::Chunk& chunk) {
-  std::vector<float> logits(static_cast<size_t>(config_.n_vocab));
+const float* Decoder::logits(kernels::Stream& stream, const select::Chunk& chunk) {
   project(stream, chunk.row + chunk.n_rows - 1, 1);
-  device_->download(stream, logits.data(), logits_.as(), logits.size() * sizeof(float));
-  return logits;
+  return logits_.as<float>();
+}
+
+const float* Decoder::keep(kernels::Stream& stream, const float* logits) {
+  device_->copy(stream, logits_.as(), logits, static_cast<size_t>(config_.n_vocab) * sizeof(float));
+  return logits_.as<float>();
 }
 
 void Decoder::read_logprobs(kernels::Stream& stream, const select::Chunk& chunk,
@@ -159,17 +162,16 @@ void Decoder::read_logprobs(kernels::Stream& stream, const select::Chunk& chunk,
   device_->download(stream, out.data(), scalars_.as(), out.size_bytes());
 }
 
-Decoder::Sampled Decoder::sample(kernels::Stream& stream, std::span<const float> logits,
+Decoder::Sampled Decoder::sample(kernels::Stream& stream, const float* logits,
                                  kernels::SampleArgs args) {
-  device_->upload(stream, logits_.as(), logits.data(), logits.size_bytes());
-  args.logits = logits_.as<float>();
+  auto* sampled = scalars_.as<Sampled>();
+  args.logits = logits;
   args.n_vocab = config_.n_vocab;
-  args.token = scalars_.as<int32_t>();
-  args.logprob = scalars_.as<float>() + 1;
+  args.token = &sampled->token;
+  args.logprob = &sampled->logprob;
   device_->sample(stream, args);
   Sampled out{};
-  device_->download(stream, &out.token, args.token, sizeof out.token);
-  device_->download(stream, &out.logprob, args.logprob, sizeof out.logprob);
+  device_->download(stream, &out, sampled, sizeof out);
   return out;
 }
 

@@ -34,20 +34,22 @@ class Decoder {
 
   // After the last layer.
   const std::vector<select::Chunk>& chunks() const { return selector_.chunks(); }
-  std::vector<float> read_logits(kernels::Stream& stream,
-                                 const select::Chunk& chunk);  // [n_vocab], of its last row
+  // Of the chunk's last row: [n_vocab], in device memory until the next call.
+  const float* logits(kernels::Stream& stream, const select::Chunk& chunk);
+  // Takes a copy in place of those.
+  const float* keep(kernels::Stream& stream, const float* logits);
   // log p(id of row i + 1 | … id of row i) of the chunk's rows but the last: [n − 1].
   void read_logprobs(kernels::Stream& stream, const select::Chunk& chunk, std::span<float> out);
   select::Selector::Anchors read_anchors(kernels::Stream& stream) const {
     return selector_.read_anchors(stream);
   }
 
-  // Samples from `logits` [n_vocab], host memory.
+  // Samples from `logits` [n_vocab], device memory.
   struct Sampled {
     int32_t token;
     float logprob;
   };
-  Sampled sample(kernels::Stream& stream, std::span<const float> logits, kernels::SampleArgs args);
+  Sampled sample(kernels::Stream& stream, const float* logits, kernels::SampleArgs args);
 
   // Device memory that a decoder takes.
   static size_t working_bytes(const Config& config, const select::Settings& settings,
@@ -75,7 +77,7 @@ class Decoder {
   float* up_;                   // [max_rows, n_ff]
   device::Buffer logits_;       // f32 [kLogitRows, n_vocab]
   device::Buffer ids_;          // int32 [max_rows]
-  device::Buffer scalars_;      // a sampled token and its log-probability, or log-probabilities [chunk]
+  device::Buffer scalars_;      // what was Sampled, or log-probabilities: f32 [chunk]
 
   int64_t n_rows_ = 0;
   int64_t begin_ = 0;

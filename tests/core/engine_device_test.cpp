@@ -1,4 +1,5 @@
 // What the engine asks of a device, with devices that answer otherwise than the CPU.
+#include <algorithm>
 #include <atomic>
 
 #include "core/model/weights.hpp"
@@ -47,6 +48,35 @@ TEST_F(EngineTest, WeightsAreHeldAsTheDeviceWants) {
   a->append_text(document(300), {});
   b->append_text(document(300), {});
   EXPECT_EQ(ask(a, 8), ask(b, 8));
+}
+
+// Counts what comes back to the host.
+class Counting final : public test::ForwardingDevice {
+ public:
+  using ForwardingDevice::ForwardingDevice;
+  void download(Stream& s, void* to, const void* from, size_t bytes) override {
+    ++n_downloads;
+    most_bytes = std::max(most_bytes, bytes);
+    ForwardingDevice::download(s, to, from, bytes);
+  }
+  int n_downloads = 0;
+  size_t most_bytes = 0;
+};
+
+TEST_F(EngineTest, AnswersWithTwoSmallDownloadsAToken) {
+  const auto device = std::make_shared<Counting>(kernels::make_cpu_device(1));
+  const auto s = Session::create(Model::open(path(), device, nullptr), small_settings());
+  s->append_text(document(400), {});
+  Request request(s, {.max_tokens = 8, .ignore_end = true});
+  drain(request);
+  const std::vector<float> at_its_end = request.logits();
+  ask(s, 1);
+  device->n_downloads = 0;
+  device->most_bytes = 0;
+  EXPECT_EQ(ask(s, 8).tokens.size(), 8u);
+  EXPECT_EQ(device->n_downloads, 16) << "what was recalled, and the token with its log-probability";
+  EXPECT_LT(device->most_bytes, 300 * sizeof(float)) << "no logits";
+  EXPECT_EQ(request.logits(), at_its_end) << "whatever the session has done since";
 }
 
 TEST_F(EngineTest, Bf16CachesAreForDevicesThatHaveThem) {
