@@ -1,12 +1,22 @@
+<<<<<<< HEAD
 // The CUDA operations without the device around them: their own stream, memory and library.
+=======
+// A context of its own for tests and benchmarks of single CUDA launchers, and the capture of their work as a graph.
+>>>>>>> 9011d67 (kernels/cuda: Add vote, expansion and the kernels of few queries)
 #pragma once
 
 #include <cuda_runtime_api.h>
 
+<<<<<<< HEAD
+=======
+#include <functional>
+
+>>>>>>> 9011d67 (kernels/cuda: Add vote, expansion and the kernels of few queries)
 #include "kernels/cuda/device/context.hpp"
 #include "kernels/cuda/device/error.hpp"
 #include "kernels/cuda/linear/lt.hpp"
 
+<<<<<<< HEAD
 namespace reattn::kernels {
 
 // Where there is a device. finish() waits for what was enqueued; what the fixture's arrays were
@@ -22,10 +32,21 @@ struct OwnContext {
   ~OwnContext() {
     cudaDeviceSynchronize();
     cudaStreamDestroy(stream);
+=======
+namespace reattn::kernels::cuda {
+
+class OwnContext {
+ public:
+  OwnContext() : memory_(0), scratch_(memory_), context_(make()) {}
+  ~OwnContext() {
+    cudaStreamSynchronize(context_.stream);
+    cudaStreamDestroy(context_.stream);
+>>>>>>> 9011d67 (kernels/cuda: Add vote, expansion and the kernels of few queries)
   }
   OwnContext(const OwnContext&) = delete;
   OwnContext& operator=(const OwnContext&) = delete;
 
+<<<<<<< HEAD
   static void finish() { cuda::check(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); }
 
   cuda::Memory memory;
@@ -39,3 +60,47 @@ struct OwnContext {
 };
 
 }  // namespace reattn::kernels
+=======
+  Context& get() { return context_; }
+  Memory& memory() { return memory_; }
+  void synchronize() { check(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); }
+
+ private:
+  Context make() {
+    cudaDeviceProp p{};
+    check(cudaGetDeviceProperties(&p, 0), "cudaGetDeviceProperties");
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+    const int32_t capability = 10 * p.major + p.minor;
+    return {stream, scratch_, memory_, lt_, p.multiProcessorCount, capability, capability == 90};
+  }
+
+  Memory memory_;
+  Scratch scratch_;
+  Lt lt_;
+  Context context_;
+};
+
+// What `work` enqueues on the stream, to be launched again and again.
+class Graph {
+ public:
+  Graph(cudaStream_t stream, const std::function<void()>& work) : stream_(stream) {
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "begin capture");
+    work();
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamEndCapture(stream, &graph), "end capture");
+    check(cudaGraphInstantiate(&exec_, graph, 0), "cudaGraphInstantiate");
+    cudaGraphDestroy(graph);
+  }
+  ~Graph() { cudaGraphExecDestroy(exec_); }
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+  void launch() { check(cudaGraphLaunch(exec_, stream_), "cudaGraphLaunch"); }
+
+ private:
+  cudaStream_t stream_;
+  cudaGraphExec_t exec_ = nullptr;
+};
+
+}  // namespace reattn::kernels::cuda
+>>>>>>> 9011d67 (kernels/cuda: Add vote, expansion and the kernels of few queries)

@@ -1,0 +1,492 @@
+// Device code of the scan for few queries. Keys are the rows of mma.sync and reach its fragments straight from memory, 16 bytes
+// a lane: a dot product does not mind the order of its terms, as long as keys and queries agree on it.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "kernels/cuda/select/block.cuh"
+#include "kernels/cuda/select/launch.cuh"
+#include "reattn/kernels/types.hpp"
+
+namespace reattn::kernels::cuda {
+
+constexpr int32_t kScanBatch = 48;     // sequences of one launch
+constexpr int32_t kScanWarps = 8;
+constexpr int32_t kScanThreads = kWarp * kScanWarps;
+
+// A score and its position as one number: the greater comes first, which is the greater score, then the earlier position. 0: none.
+using PickKey = unsigned long long;
+
+__device__ inline PickKey pick_key(float score, int32_t position) {
+  const uint32_t bits = __float_as_uint(score + 0.0f);  // −0 is 0
+  const uint32_t ordered = bits ^ (bits >> 31 != 0 ? 0xffffffffu : 0x80000000u);
+  return score > -INFINITY ? static_cast<PickKey>(ordered) << 32 | ~static_cast<uint32_t>(position) : 0;
+}
+__device__ inline float pick_score(PickKey key) {
+  const auto ordered = static_cast<uint32_t>(key >> 32);
+  return key == 0 ? -INFINITY
+                  : __uint_as_float(ordered ^ (ordered >> 31 != 0 ? 0x80000000u : 0xffffffffu));
+}
+__device__ inline int32_t pick_position(PickKey key) {  // −1: none
+  return key == 0 ? -1 : static_cast<int32_t>(~static_cast<uint32_t>(key));
+}
+
+struct ScanSequence {
+  void* const* k;        // [n_pages]
+  const float* q;        // [n_queries, n_heads, head_dim]
+  int32_t* picks;        // [n_voters, n_heads, top_k]
+  int32_t begin, end;    // the middle
+  int64_t first_tile;    // tiles of the sequences before this one
+};
+
+// The work is one list of tiles: sequence by sequence, unit by unit, tile by tile. A unit is a KV head and a block of columns, the
+// pairs of a voter and a query head of that KV head. Block c of the grid takes the c-th of n_shares equal shares.
+struct ScanBatch {
+  ScanSequence sequences[kScanBatch];
+  PickKey* partials;     // [n_shares + n_units, columns of a unit, top_k]: that of share c and unit u is number c + u
+  int64_t n_tiles;
+  int32_t n_sequences;
+  int32_t n_shares;
+  int32_t n_queries, n_heads, n_kv_heads, group;
+  int32_t n_columns;     // of a KV head: group · voters
+  int32_t n_column_blocks;
+  int32_t vote_stride, top_k;
+};
+
+__device__ inline int64_t share_begin(const ScanBatch& b, int64_t share) {
+  return share * b.n_tiles / b.n_shares;
+}
+__device__ inline int32_t share_of(const ScanBatch& b, int64_t tile) {
+  return static_cast<int32_t>(((tile + 1) * b.n_shares - 1) / b.n_tiles);
+}
+
+// Puts four keys in descending order; where they rise and then fall, or the other way round, half the work does.
+__device__ inline void order(PickKey& a, PickKey& b) {
+  const PickKey low = min(a, b);
+  a = max(a, b);
+  b = low;
+}
+__device__ inline void order_four(PickKey (&k)[4]) {
+  order(k[0], k[1]);
+  order(k[2], k[3]);
+  order(k[0], k[2]);
+  order(k[1], k[3]);
+  order(k[1], k[2]);
+}
+__device__ inline void order_bitonic(PickKey (&k)[4]) {
+  order(k[0], k[2]);
+  order(k[1], k[3]);
+  order(k[0], k[1]);
+  order(k[2], k[3]);
+}
+
+template <DType kType>
+__device__ inline uint32_t pack(float low, float high) {
+  if constexpr (kType == DType::kBF16) {
+    const __nv_bfloat162 two = __floats2bfloat162_rn(low, high);
+    return reinterpret_cast<const uint32_t&>(two);
+  } else {
+    const __half2 two = __floats2half2_rn(low, high);
+    return reinterpret_cast<const uint32_t&>(two);
+  }
+}
+
+// c += a · b; a is 16 keys × 16 dimensions, b 16 dimensions × 8 columns.
+template <DType kType>
+__device__ inline void mma(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
+                           uint32_t b0, uint32_t b1) {
+  if constexpr (kType == DType::kBF16) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+  } else {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+  }
+}
+
+__device__ inline uint4 load_key(const void* at) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(at));
+  return v;
+}
+__device__ inline uint2 load_half_key(const void* at) {
+  uint2 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(at));
+  return v;
+}
+
+// The best of one column that a warp has seen, in order, spread over the 8 lanes of the column: lane g holds entries g and, where
+// kPerLane is 2, 8 + g. Later positions are offered later.
+template <int kPerLane>
+struct ColumnList {
+  float score[kPerLane];
+  int32_t position[kPerLane];
+
+  __device__ void clear() {
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      score[i] = -INFINITY;
+      position[i] = -1;
+    }
+  }
+  // Puts a pick behind what is not smaller. All 8 lanes bring the same; −∞ changes nothing.
+  __device__ void insert(float new_score, int32_t new_position, int32_t lane) {
+    const bool is_first = lane < 4;  // g = lane / 4
+    const float low_s = score[0];
+    const int32_t low_p = position[0];
+#pragma unroll
+    for (int i = kPerLane - 1; i >= 0; --i) {
+      float before_s = __shfl_up_sync(kAllLanes, score[i], 4);
+      int32_t before_p = __shfl_up_sync(kAllLanes, position[i], 4);
+      if (i == 1) {
+        const float wrapped_s = __shfl_sync(kAllLanes, low_s, lane + 28);
+        const int32_t wrapped_p = __shfl_sync(kAllLanes, low_p, lane + 28);
+        if (is_first) {
+          before_s = wrapped_s;
+          before_p = wrapped_p;
+        }
+      }
+      const bool takes_new = (i == 0 && is_first) || before_s >= new_score;
+      if (score[i] < new_score) {
+        score[i] = takes_new ? new_score : before_s;
+        position[i] = takes_new ? new_position : before_p;
+      }
+    }
+  }
+  // The score of entry k − 1.
+  __device__ float last_score(int32_t k, int32_t lane) const {
+    const int32_t from = (k - 1) % 8 * 4 + lane % 4;
+    float s = __shfl_sync(kAllLanes, score[0], from);
+    if constexpr (kPerLane == 2) {
+      const float high = __shfl_sync(kAllLanes, score[1], from);
+      if (k > 8) s = high;
+    }
+    return s;
+  }
+};
+
+template <DType kType, int kDim, int kNTiles, int kPerLane>
+struct Scan {
+  static constexpr int kGroups = kDim / 32;        // of 32 dimensions: 16 bytes a lane, two products
+  static constexpr bool kHasHalf = kDim % 32 != 0;  // and one of 16: 8 bytes a lane, one product
+  static constexpr int kMTiles = kDim > 128 ? 1 : kDim == 64 && kNTiles <= 2 ? 4 : 2;
+  static constexpr int kKeys = 16 * kMTiles;       // of a tile
+  static constexpr int kColumns = 8 * kNTiles;
+  static constexpr int kSteps = kDim / 16;         // products over the dimensions
+  static constexpr int kRowBytes = 2 * kDim;
+  static constexpr bool kQInShared = kNTiles > 1;
+  static constexpr int kMaxK = 8 * kPerLane;
+  static constexpr int kBlocksPerSm = kNTiles == 1 && kDim <= 128 ? 2 : 1;
+
+  // Column g of each tile of columns, as the lanes need it: two registers a step.
+  struct Queries {
+    uint32_t b[kQInShared ? 1 : kSteps][2];
+  };
+  struct Shared {
+    PickKey lists[kScanWarps][kColumns][kMaxK];
+    uint2 q[kQInShared ? kNTiles * kSteps * kWarp : 1];
+  };
+  struct Unit {
+    int32_t sequence, kv_head, column_block;
+    int64_t begin, end;  // its tiles in the list
+  };
+
+  __device__ static Unit find_unit(const ScanBatch& b, int64_t tile) {
+    Unit u;
+    u.sequence = 0;
+    for (int32_t i = 1; i < b.n_sequences; ++i) u.sequence += b.sequences[i].first_tile <= tile;
+    const ScanSequence& s = b.sequences[u.sequence];
+    const int32_t n_tiles = (s.end + kKeys - 1) / kKeys - s.begin / kKeys;
+    const auto unit = static_cast<int32_t>((tile - s.first_tile) / n_tiles);
+    u.kv_head = unit / b.n_column_blocks;
+    u.column_block = unit % b.n_column_blocks;
+    u.begin = s.first_tile + static_cast<int64_t>(unit) * n_tiles;
+    u.end = u.begin + n_tiles;
+    return u;
+  }
+  __device__ static int32_t unit_number(const ScanBatch& b, const Unit& u) {
+    return (u.sequence * b.n_kv_heads + u.kv_head) * b.n_column_blocks + u.column_block;
+  }
+
+  // The query of a column; beyond the last column any will do, its scores are not looked at.
+  __device__ static const float* query_of(const ScanBatch& b, const Unit& u, int32_t column) {
+    column = min(column + u.column_block * kColumns, b.n_columns - 1);
+    const int32_t query = b.n_queries - 1 - column / b.group * b.vote_stride;
+    const int32_t head = u.kv_head * b.group + column % b.group;
+    return b.sequences[u.sequence].q + (static_cast<int64_t>(query) * b.n_heads + head) * kDim;
+  }
+  // Where the four elements that lane t has of step `step` begin.
+  __device__ static constexpr int32_t part_of(int step, int32_t t) {
+    return step < 2 * kGroups ? step / 2 * 32 + 8 * t + step % 2 * 4 : kGroups * 32 + 4 * t;
+  }
+
+  __device__ static void load_queries(const ScanBatch& b, const Unit& u, Queries& q, Shared& shared) {
+    const int32_t lane = threadIdx.x % kWarp;
+    if constexpr (kQInShared) {
+      for (int32_t i = threadIdx.x; i < kNTiles * kSteps * kWarp; i += kScanThreads) {
+        const int32_t tile = i / kWarp / kSteps, of_lane = i % kWarp;
+        const float4 four = *reinterpret_cast<const float4*>(
+            query_of(b, u, 8 * tile + of_lane / 4) + part_of(i / kWarp % kSteps, of_lane % 4));
+        shared.q[i] = make_uint2(pack<kType>(four.x, four.y), pack<kType>(four.z, four.w));
+      }
+      __syncthreads();
+    } else {
+      const float* from = query_of(b, u, lane / 4);
+      float4 parts[kSteps];
+#pragma unroll
+      for (int step = 0; step < kSteps; ++step) {
+        parts[step] = *reinterpret_cast<const float4*>(from + part_of(step, lane % 4));
+      }
+#pragma unroll
+      for (int step = 0; step < kSteps; ++step) {
+        q.b[step][0] = pack<kType>(parts[step].x, parts[step].y);
+        q.b[step][1] = pack<kType>(parts[step].z, parts[step].w);
+      }
+    }
+  }
+
+  // acc[m][n]: keys 16 m + g and 16 m + 8 + g, columns 8 n + 2 t and 8 n + 2 t + 1.
+  __device__ static void products(const char* rows, const Queries& q, const Shared& shared,
+                                  float (&acc)[kMTiles][kNTiles][4]) {
+    const int32_t lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
+    const char* at = rows + g * kRowBytes;
+    uint4 keys[kMTiles][2][kGroups];
+    uint2 half[kMTiles][2];
+#pragma unroll
+    for (int m = 0; m < kMTiles; ++m) {
+#pragma unroll
+      for (int i = 0; i < kGroups; ++i) {
+        keys[m][0][i] = load_key(at + 16 * m * kRowBytes + 64 * i + 16 * t);
+        keys[m][1][i] = load_key(at + (16 * m + 8) * kRowBytes + 64 * i + 16 * t);
+      }
+      if constexpr (kHasHalf) {
+        half[m][0] = load_half_key(at + 16 * m * kRowBytes + 64 * kGroups + 8 * t);
+        half[m][1] = load_half_key(at + (16 * m + 8) * kRowBytes + 64 * kGroups + 8 * t);
+      }
+    }
+#pragma unroll
+    for (int m = 0; m < kMTiles; ++m) {
+#pragma unroll
+      for (int n = 0; n < kNTiles; ++n) {
+#pragma unroll
+        for (float& x : acc[m][n]) x = 0;
+      }
+    }
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+      for (int n = 0; n < kNTiles; ++n) {
+        uint2 b;
+        if constexpr (kQInShared) {
+          b = shared.q[(n * kSteps + step) * kWarp + lane];
+        } else {
+          b = make_uint2(q.b[step][0], q.b[step][1]);
+        }
+#pragma unroll
+        for (int m = 0; m < kMTiles; ++m) {
+          if (kHasHalf && step == kSteps - 1) {
+            mma<kType>(acc[m][n], half[m][0].x, half[m][1].x, half[m][0].y, half[m][1].y, b.x, b.y);
+          } else if (step % 2 == 0) {
+            const uint4 &low = keys[m][0][step / 2], &high = keys[m][1][step / 2];
+            mma<kType>(acc[m][n], low.x, high.x, low.y, high.y, b.x, b.y);
+          } else {
+            const uint4 &low = keys[m][0][step / 2], &high = keys[m][1][step / 2];
+            mma<kType>(acc[m][n], low.z, high.z, low.w, high.w, b.x, b.y);
+          }
+        }
+      }
+    }
+  }
+
+  // Offers the tile's scores of column 8 n + 2 t + j to its list, best first, until none is better than the list's last.
+  __device__ static void offer(float (&acc)[kMTiles][kNTiles][4], int n, int j, int32_t first,
+                               int32_t top_k, ColumnList<kPerLane>& list, float& threshold) {
+    const int32_t lane = threadIdx.x % kWarp, g = lane / 4;
+    while (true) {
+      float best = threshold;
+      int32_t position = INT32_MAX;
+#pragma unroll
+      for (int i = 0; i < 2 * kMTiles; ++i) {
+        const float score = acc[i / 2][n][j + 2 * (i % 2)];
+        if (score > best) {
+          best = score;
+          position = first + 8 * i + g;
+        }
+      }
+      if (!__any_sync(kAllLanes, position != INT32_MAX)) return;
+      if (position == INT32_MAX) best = -INFINITY;
+      const int32_t mine = position;
+#pragma unroll
+      for (int distance = 4; distance < kWarp; distance *= 2) {
+        const float other = __shfl_xor_sync(kAllLanes, best, distance);
+        const int32_t other_position = __shfl_xor_sync(kAllLanes, position, distance);
+        if (other > best || (other == best && other_position < position)) {
+          best = other;
+          position = other_position;
+        }
+      }
+      if (mine == position) {
+#pragma unroll
+        for (int i = 0; i < 2 * kMTiles; ++i) {
+          if (first + 8 * i + g == mine) acc[i / 2][n][j + 2 * (i % 2)] = -INFINITY;
+        }
+      }
+      list.insert(best, position, lane);
+      const float last = list.last_score(top_k, lane);
+      if (threshold != INFINITY) threshold = last;  // infinite where the column has no query
+    }
+  }
+
+  // The same for an empty list of at most four, all at once.
+  __device__ static void offer_first(float (&acc)[kMTiles][kNTiles][4], int n, int j, int32_t first,
+                                     int32_t top_k, ColumnList<kPerLane>& list, float& threshold) {
+    const int32_t lane = threadIdx.x % kWarp, g = lane / 4;
+    PickKey best[4] = {};
+#pragma unroll
+    for (int half = 0; half < (kMTiles + 1) / 2; ++half) {
+      PickKey four[4] = {};
+#pragma unroll
+      for (int i = 4 * half; i < 4 * half + 4 && i < 2 * kMTiles; ++i) {
+        four[i % 4] = pick_key(acc[i / 2][n][j + 2 * (i % 2)], first + 8 * i + g);
+      }
+      order_four(four);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) best[i] = max(best[i], four[3 - i]);
+      order_bitonic(best);
+    }
+#pragma unroll
+    for (int distance = 4; distance < kWarp; distance *= 2) {
+      PickKey other[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) other[i] = __shfl_xor_sync(kAllLanes, best[3 - i], distance);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) best[i] = max(best[i], other[i]);
+      order_bitonic(best);
+    }
+    const PickKey low = g % 2 == 0 ? best[0] : best[1], high = g % 2 == 0 ? best[2] : best[3];
+    const PickKey mine = g >= top_k ? 0 : g < 2 ? low : high;
+    list.score[0] = pick_score(mine);
+    list.position[0] = pick_position(mine);
+    const float last = list.last_score(top_k, lane);
+    if (threshold != INFINITY) threshold = last;
+  }
+
+  // The best top_k of the block's warps, to the partial results.
+  __device__ static void merge_warps(const ScanBatch& b, const Unit& u, Shared& shared,
+                                     const ColumnList<kPerLane> (&lists)[kNTiles][2]) {
+    const int32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+    const int32_t g = lane / 4, t = lane % 4, k = b.top_k;
+#pragma unroll
+    for (int n = 0; n < kNTiles; ++n) {
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+#pragma unroll
+        for (int i = 0; i < kPerLane; ++i) {
+          shared.lists[warp][8 * n + 2 * t + j][8 * i + g] =
+              pick_key(lists[n][j].score[i], lists[n][j].position[i]);
+        }
+      }
+    }
+    __syncthreads();
+    const int32_t n_columns = min(kColumns, b.n_columns - u.column_block * kColumns);
+    PickKey* out = b.partials + (static_cast<int64_t>(blockIdx.x) + unit_number(b, u)) * kColumns * k;
+    for (int32_t item = threadIdx.x; item < n_columns * kScanWarps * k; item += kScanThreads) {
+      const int32_t i = item % k, of_warp = item / k % kScanWarps, column = item / k / kScanWarps;
+      const PickKey key = shared.lists[of_warp][column][i];
+      int32_t rank = i;
+      for (int32_t other = 0; other < k; ++other) {
+#pragma unroll
+        for (int32_t w = 0; w < kScanWarps; ++w) {
+          const PickKey theirs = shared.lists[w][column][other];
+          if (w != of_warp) rank += theirs > key || (theirs == key && w < of_warp);
+        }
+      }
+      if (rank < k) out[column * k + rank] = key;
+    }
+    __syncthreads();
+  }
+
+  __device__ static void run(const ScanBatch& b, Shared& shared) {
+    const int32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, t = lane % 4;
+    const int64_t share_end = share_begin(b, blockIdx.x + 1);
+    for (int64_t from = share_begin(b, blockIdx.x); from < share_end;) {
+      const Unit u = find_unit(b, from);
+      const ScanSequence& s = b.sequences[u.sequence];
+      const int64_t end = min(u.end, share_end);
+      const auto first_tile = static_cast<int32_t>(s.begin / kKeys + (from - u.begin));
+      const auto end_tile = static_cast<int32_t>(s.begin / kKeys + (end - u.begin));
+      constexpr int32_t kPageTiles = kPageTokens / kKeys;
+      int32_t tile = first_tile + warp;
+      wait_for_previous();
+      const void* page = s.k[min(tile, end_tile - 1) / kPageTiles];
+      Queries q;
+      load_queries(b, u, q, shared);
+      ColumnList<kPerLane> lists[kNTiles][2];
+      float thresholds[kNTiles][2];
+#pragma unroll
+      for (int n = 0; n < kNTiles; ++n) {
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          lists[n][j].clear();
+          const int32_t column = u.column_block * kColumns + 8 * n + 2 * t + j;
+          thresholds[n][j] = column < b.n_columns ? -INFINITY : INFINITY;
+        }
+      }
+      for (; tile < end_tile; tile += kScanWarps) {
+        const char* rows = static_cast<const char*>(page) +
+                           (u.kv_head * static_cast<int64_t>(kPageTokens) +
+                            tile % kPageTiles * kKeys) * kRowBytes;
+        if (tile + kScanWarps < end_tile) page = s.k[(tile + kScanWarps) / kPageTiles];
+        float acc[kMTiles][kNTiles][4];
+        products(rows, q, shared, acc);
+        const int32_t first = tile * kKeys;
+        if (first < s.begin || first + kKeys > s.end) {
+#pragma unroll
+          for (int i = 0; i < 2 * kMTiles; ++i) {
+            const int32_t position = first + 8 * i + lane / 4;
+            if (position >= s.begin && position < s.end) continue;
+#pragma unroll
+            for (int n = 0; n < kNTiles; ++n) {
+              acc[i / 2][n][2 * (i % 2)] = acc[i / 2][n][2 * (i % 2) + 1] = -INFINITY;
+            }
+          }
+        }
+        bool is_better = false;
+#pragma unroll
+        for (int n = 0; n < kNTiles; ++n) {
+#pragma unroll
+          for (int j = 0; j < 2; ++j) {
+#pragma unroll
+            for (int i = 0; i < 2 * kMTiles; ++i) {
+              is_better |= acc[i / 2][n][j + 2 * (i % 2)] > thresholds[n][j];
+            }
+          }
+        }
+        if (!__any_sync(kAllLanes, is_better)) continue;
+        const bool all_at_once = b.top_k <= 4 && tile == first_tile + warp;
+#pragma unroll
+        for (int n = 0; n < kNTiles; ++n) {
+#pragma unroll
+          for (int j = 0; j < 2; ++j) {
+            if (all_at_once) {
+              offer_first(acc, n, j, first, b.top_k, lists[n][j], thresholds[n][j]);
+            } else {
+              offer(acc, n, j, first, b.top_k, lists[n][j], thresholds[n][j]);
+            }
+          }
+        }
+      }
+      merge_warps(b, u, shared, lists);
+      from = end;
+    }
+  }
+};
+
+}  // namespace reattn::kernels::cuda

@@ -1,0 +1,193 @@
+// Scoring for few queries: the scan, and a second kernel that joins what its blocks found.
+#include "kernels/cuda/select/score_decode.hpp"
+
+#include <algorithm>
+
+#include "kernels/cuda/select/scan.cuh"
+
+namespace reattn::kernels::cuda {
+namespace {
+
+constexpr int32_t kMaxQueries = 8, kMaxGroup = 16;
+constexpr int32_t kMaxShares = 376;  // their lists of one row, 16 entries each, fit 48 KiB less the merge's own
+
+template <DType kType, int kDim, int kNTiles, int kPerLane>
+__global__ void __launch_bounds__(kScanThreads, Scan<kType, kDim, kNTiles, kPerLane>::kBlocksPerSm)
+    score_scan_kernel(const __grid_constant__ ScanBatch batch) {
+  using S = Scan<kType, kDim, kNTiles, kPerLane>;
+  __shared__ typename S::Shared shared;
+  start_next();
+  S::run(batch, shared);
+}
+
+// Joins the partial lists of one row of picks. A block a row: each warp finds the best of its part of them in top_k rounds, then
+// each candidate of the warps finds its rank.
+constexpr int32_t kMergeWarps = 4, kMergeThreads = kWarp * kMergeWarps;
+
+template <int kKeys, int kColumns>
+__global__ void __launch_bounds__(kMergeThreads) score_merge_kernel(const __grid_constant__ ScanBatch b) {
+  __shared__ PickKey bests[kMergeWarps][kMaxTopK];
+  const int32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, k = b.top_k;
+  const int32_t voter = blockIdx.x / b.n_heads, head = blockIdx.x % b.n_heads;
+  const int32_t sequence = blockIdx.y, kv_head = head / b.group;
+  const int32_t column = voter * b.group + head % b.group;
+  const ScanSequence& s = b.sequences[sequence];
+  const int64_t n_tiles = (s.end + kKeys - 1) / kKeys - s.begin / kKeys;
+  const int32_t in_sequence = kv_head * b.n_column_blocks + column / kColumns;
+  const int32_t unit = sequence * b.n_kv_heads * b.n_column_blocks + in_sequence;
+  const int64_t first_tile = s.first_tile + in_sequence * n_tiles;
+  const int32_t first_share = share_of(b, first_tile);
+  const int32_t n_lists = share_of(b, first_tile + n_tiles - 1) - first_share + 1;
+  const PickKey* lists =
+      b.partials + ((static_cast<int64_t>(first_share) + unit) * kColumns + column % kColumns) * k;
+  wait_for_previous();
+  start_next();
+  extern __shared__ PickKey found[];  // [n_lists, k]
+  for (int32_t i = threadIdx.x; i < n_lists * k; i += kMergeThreads) {
+    found[i] = lists[static_cast<int64_t>(i / k) * kColumns * k + i % k];
+  }
+  __syncthreads();
+
+  // A thread's lists are threadIdx.x, + 128, …; what it took last bounds what it may still take.
+  PickKey last = ~PickKey{0};
+  const auto next = [&]() {
+    PickKey best = 0;
+    for (int32_t i = threadIdx.x; i < n_lists; i += kMergeThreads) {
+      int32_t j = 0;
+      while (j < k && found[i * k + j] >= last) ++j;
+      if (j < k) best = max(best, found[i * k + j]);
+    }
+    return best;
+  };
+  PickKey mine = next();
+  for (int32_t round = 0; round < k; ++round) {
+    const auto high = static_cast<uint32_t>(mine >> 32), low = static_cast<uint32_t>(mine);
+    const uint32_t most = __reduce_max_sync(kAllLanes, high);
+    const uint32_t lowest = __reduce_max_sync(kAllLanes, high == most ? low : 0);
+    const PickKey best = static_cast<PickKey>(most) << 32 | lowest;
+    if (lane == 0) bests[warp][round] = best;
+    if (mine == best && best != 0) {
+      last = mine;
+      mine = next();
+    }
+  }
+  __syncthreads();
+  int32_t* picks = s.picks + (static_cast<int64_t>(voter) * b.n_heads + head) * k;
+  for (int32_t item = threadIdx.x; item < kMergeWarps * k; item += kMergeThreads) {
+    const int32_t of_warp = item / k, i = item % k;
+    const PickKey key = bests[of_warp][i];
+    int32_t rank = i;
+    for (int32_t j = 0; j < k; ++j) {
+#pragma unroll
+      for (int32_t w = 0; w < kMergeWarps; ++w) {
+        if (w != of_warp) rank += bests[w][j] > key || (bests[w][j] == key && w < of_warp);
+      }
+    }
+    if (rank < k) picks[rank] = pick_position(key);
+  }
+}
+
+struct Geometry {
+  DType dtype;
+  int32_t n_kv_heads, head_dim, n_heads, vote_stride, top_k;
+  int64_t n_queries;
+  bool operator==(const Geometry&) const = default;
+};
+
+Geometry geometry_of(const ScoreArgs& a) {
+  return {a.pages.dtype, a.pages.n_kv_heads, a.pages.head_dim, a.n_heads,
+          a.vote_stride, a.top_k,            a.n_queries};
+}
+
+template <DType kType, int kDim, int kNTiles, int kPerLane>
+void scan(Context& ctx, std::span<const ScoreArgs> list) {
+  using S = Scan<kType, kDim, kNTiles, kPerLane>;
+  const ScoreArgs& first = list[0];
+  ScanBatch batch{};
+  batch.n_sequences = static_cast<int32_t>(list.size());
+  batch.n_queries = static_cast<int32_t>(first.n_queries);
+  batch.n_heads = first.n_heads;
+  batch.n_kv_heads = first.pages.n_kv_heads;
+  batch.group = first.n_heads / first.pages.n_kv_heads;
+  const auto voters = static_cast<int32_t>(n_voters(first.n_queries, first.vote_stride));
+  batch.n_columns = batch.group * voters;
+  batch.n_column_blocks = (batch.n_columns + S::kColumns - 1) / S::kColumns;
+  batch.vote_stride = first.vote_stride;
+  batch.top_k = first.top_k;
+  const int32_t units = batch.n_kv_heads * batch.n_column_blocks;  // of a sequence
+  for (size_t i = 0; i < list.size(); ++i) {
+    const ScoreArgs& a = list[i];
+    batch.sequences[i] = {a.pages.k, a.q, a.picks, static_cast<int32_t>(a.middle_begin),
+                          static_cast<int32_t>(a.middle_end), batch.n_tiles};
+    batch.n_tiles += units * ((a.middle_end + S::kKeys - 1) / S::kKeys - a.middle_begin / S::kKeys);
+  }
+  const int64_t blocks = std::min(ctx.n_sms * S::kBlocksPerSm, kMaxShares);
+  batch.n_shares =
+      static_cast<int32_t>(std::min(blocks, (batch.n_tiles + kScanWarps - 1) / kScanWarps));
+  const size_t n_partials = (static_cast<size_t>(batch.n_shares) + list.size() * units) *
+                            static_cast<size_t>(S::kColumns * batch.top_k);
+  ctx.scratch.begin(Scratch::padded(n_partials * sizeof(PickKey)));
+  batch.partials = ctx.scratch.take<PickKey>(n_partials);
+  launch_early(ctx, "score_scan_kernel", score_scan_kernel<kType, kDim, kNTiles, kPerLane>,
+               dim3(static_cast<unsigned>(batch.n_shares)), kScanThreads, 0, batch);
+  const dim3 rows(static_cast<unsigned>(voters * batch.n_heads), static_cast<unsigned>(list.size()));
+  // The shares are so few that all lists of a row fit the shared memory.
+  const size_t shared = static_cast<size_t>(batch.n_shares) * batch.top_k * sizeof(PickKey);
+  launch_early(ctx, "score_merge_kernel", score_merge_kernel<S::kKeys, S::kColumns>, rows,
+               kMergeThreads, shared, batch);
+}
+
+template <DType kType, int kDim>
+void scan_columns(Context& ctx, std::span<const ScoreArgs> list) {
+  const ScoreArgs& a = list[0];
+  const int64_t n_columns = a.n_heads / a.pages.n_kv_heads * n_voters(a.n_queries, a.vote_stride);
+  if constexpr (kDim == 64 || kDim == 128) {
+    const bool few = a.top_k <= 8;
+    if (n_columns <= 8) {
+      few ? scan<kType, kDim, 1, 1>(ctx, list) : scan<kType, kDim, 1, 2>(ctx, list);
+    } else if (n_columns <= 16) {
+      few ? scan<kType, kDim, 2, 1>(ctx, list) : scan<kType, kDim, 2, 2>(ctx, list);
+    } else {
+      few ? scan<kType, kDim, 4, 1>(ctx, list) : scan<kType, kDim, 4, 2>(ctx, list);
+    }
+  } else {
+    n_columns <= 8 ? scan<kType, kDim, 1, 2>(ctx, list) : scan<kType, kDim, 4, 2>(ctx, list);
+  }
+}
+
+template <DType kType>
+void scan_dim(Context& ctx, std::span<const ScoreArgs> list) {
+  switch (list[0].pages.head_dim) {
+    case 64: return scan_columns<kType, 64>(ctx, list);
+    case 80: return scan_columns<kType, 80>(ctx, list);
+    case 96: return scan_columns<kType, 96>(ctx, list);
+    case 112: return scan_columns<kType, 112>(ctx, list);
+    case 128: return scan_columns<kType, 128>(ctx, list);
+    case 256: return scan_columns<kType, 256>(ctx, list);
+    default: fail(ErrorCode::kInternal, "score: no scan of head_dim ", list[0].pages.head_dim);
+  }
+}
+
+}  // namespace
+
+bool score_decode_fits(const ScoreArgs& a) {
+  const int32_t dims[] = {64, 80, 96, 112, 128, 256};
+  return a.n_queries >= 1 && a.n_queries <= kMaxQueries && !a.block1 &&
+         a.n_heads / a.pages.n_kv_heads <= kMaxGroup &&
+         (a.pages.dtype == DType::kF16 || a.pages.dtype == DType::kBF16) &&
+         std::find(std::begin(dims), std::end(dims), a.pages.head_dim) != std::end(dims);
+}
+
+void score_decode(Context& ctx, std::span<const ScoreArgs> list) {
+  while (!list.empty()) {
+    const Geometry geometry = geometry_of(list[0]);
+    size_t n = 1;
+    while (n < list.size() && n < kScanBatch && geometry_of(list[n]) == geometry) ++n;
+    const std::span<const ScoreArgs> alike = list.first(n);
+    geometry.dtype == DType::kBF16 ? scan_dim<DType::kBF16>(ctx, alike)
+                                   : scan_dim<DType::kF16>(ctx, alike);
+    list = list.subspan(n);
+  }
+}
+
+}  // namespace reattn::kernels::cuda
