@@ -96,6 +96,23 @@ TEST_F(EngineTest, FreeingARequestEndsIt) {
   EXPECT_NO_THROW(s->fork());
 }
 
+TEST_F(EngineTest, LogitsMayBeAskedForFromAnyThread) {
+  auto s = read(kDocument);
+  Request request(s, {.max_tokens = 40, .ignore_end = true});
+  std::thread other([&] {
+    while (!request.done()) EXPECT_EQ(request.logits().size(), 300u);
+    EXPECT_EQ(request.logits().size(), 300u);
+  });
+  drain(request);
+  const std::vector<float> at_its_end = request.logits();
+  other.join();
+  auto fork = s->fork();
+  ask(s, 3);
+  EXPECT_EQ(request.logits(), at_its_end) << "the request's, not the session's";
+  Request again(fork, {});
+  EXPECT_EQ(again.logits(), at_its_end);
+}
+
 TEST_F(EngineTest, SamplingDependsOnTheSeedAlone) {
   auto s = read(kDocument);
   const Sampling warm{.temperature = 1.5f, .seed = 7};
