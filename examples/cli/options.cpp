@@ -149,7 +149,7 @@ reattn_session_options MethodArgs::resolve(const reattn_model* model,
   replace(o.n_anchors, n_anchors);
   replace(o.vote_stride, vote_stride);
   if (selection) o.selection = selection_from(*selection);
-  if (kv) o.kv_dtype = index_of(kKvTypes, *kv);
+  if (kv) o.kv_dtype = kv_type_from(*kv);
   if (chunk) {
     o.chunk = *chunk;
   } else if (cache == nullptr && n_local && *n_local >= 1) {
@@ -160,6 +160,10 @@ reattn_session_options MethodArgs::resolve(const reattn_model* model,
 
 int32_t selection_from(const std::string& name) {
   return index_of(kSelections, name);
+}
+
+int32_t kv_type_from(const std::string& name) {
+  return index_of(kKvTypes, name);
 }
 
 int64_t scope(const reattn_session_options& o) {

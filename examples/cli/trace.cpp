@@ -15,6 +15,7 @@ namespace {
 struct TraceArgs {
   ModelArgs model;
   std::string case_path;
+  std::string kv = "f32";
 };
 
 struct Case {
@@ -46,7 +47,6 @@ Case read_case(const std::string& path, const reattn_model* model) {
   c.method.n_anchors = config.at("n_anchors").get<int32_t>();
   c.method.chunk = config.at("chunk").get<int32_t>();
   c.method.vote_stride = config.value("vote_stride", 1);
-  c.method.kv_dtype = REATTN_KV_F32;
   return c;
 }
 
@@ -109,6 +109,7 @@ void trace(const TraceArgs& args) {
   } catch (const nlohmann::json::exception& e) {
     throw std::runtime_error(args.case_path + ": " + e.what());
   }
+  c.method.kv_dtype = kv_type_from(args.kv);
   const Session session = create_session(model.get(), nullptr, c.method);
   auto begin = c.tokens.begin();
   // Each chunk is an append of its own: the same result, and an event for each whatever the device.
@@ -137,6 +138,9 @@ void add_trace(CLI::App& app, Action& action) {
       app.add_subcommand("trace", "run a reference case and print what it recalls, as JSON");
   args->model.add_to(*command);
   command->add_option("CASE", args->case_path, "case file (JSON)")->required();
+  command->add_option("--kv", args->kv, "type of cached keys and values: f32, f16, or on a GPU bf16")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
+      ->capture_default_str();
   command->callback([args, &action] { action = [args] { trace(*args); }; });
 }
 
