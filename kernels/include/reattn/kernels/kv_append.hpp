@@ -13,6 +13,16 @@ struct KvPages {
   DType dtype;              // kF32, kF16 or kBF16
   int32_t n_kv_heads;
   int32_t head_dim;
+  // [n_pages] keys once more, for scoring in int8; null where none are kept. A page is int8 [n_kv_heads, kPageTokens, head_dim],
+  // then float [n_kv_heads, kPageTokens / kScaleBlock]: key ≈ int8 · scale of its block.
+  void* const* k8 = nullptr;
+};
+
+// Fills pages.k8 at [begin, end) from pages.k, block by block of kScaleBlock positions of one KV head: scale = max|k| / 127 (0 where
+// all are 0), int8 = k / scale rounded to nearest, ties to even.
+struct QuantizeKeysArgs {
+  KvPages pages;            // k8 is not null
+  int64_t begin, end;       // multiples of kScaleBlock; written keys
 };
 
 struct KvAppendArgs {

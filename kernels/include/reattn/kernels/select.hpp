@@ -20,6 +20,10 @@ struct ScoreArgs {
   bool block1;              // only the best position of each kBlock1 positions (counted from
                             // middle_begin, the last block ragged) is a candidate
   int32_t* picks;           // [n_voters, n_heads, top_k] absolute positions; −1 where candidates ran out
+  // Positions below are scored in int8 from pages.k8 (a multiple of kScaleBlock), the rest as the pages hold them; 0: all of them.
+  // A query row's own scale is s = max|q| / 127, its int8 numbers q / s rounded to nearest, ties to even; a score is
+  // float(int32 dot product) · (scale of the key's block · s).
+  int64_t int8_end = 0;
 };
 constexpr int64_t n_voters(int64_t n_queries, int32_t stride) {
   return (n_queries + stride - 1) / stride;
