@@ -7,11 +7,13 @@
 #include "kernels/cuda/device/context.hpp"
 #include "reattn/kernels/attend.hpp"
 #include "reattn/kernels/linear.hpp"
+#include "reattn/kernels/random.hpp"
 #include "reattn/kernels/sample.hpp"
 #include "reattn/kernels/select.hpp"
 
 namespace reattn::kernels::cuda {
 
+void fill_random(Context&, const Matrix&, const RandomArgs&);
 void embed(Context&, const EmbedArgs&);
 void rms_norm(Context&, const RmsNormArgs&);
 void matmul(Context&, const MatmulArgs&);

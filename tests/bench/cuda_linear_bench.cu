@@ -32,13 +32,13 @@ __global__ void fill_kernel(T* out, int64_t n, float scale, uint32_t seed) {
 }
 
 struct Bench {
-  OwnContext own;
-  cuda::Context ctx = own.context();
+  cuda::OwnContext own;
+  cuda::Context& ctx = own.get();
   uint32_t seed = 1;
 
   template <class T>
   T* array(int64_t n, float scale = 1) {
-    T* p = static_cast<T*>(own.memory.allocate(static_cast<size_t>(n) * sizeof(T)));
+    T* p = static_cast<T*>(own.memory().allocate(static_cast<size_t>(n) * sizeof(T)));
     fill_kernel<<<1024, 256, 0, ctx.stream>>>(p, n, scale, seed += 77);
     check(cudaGetLastError(), "fill_kernel");
     return p;
@@ -184,7 +184,7 @@ int main() try {
     layers(b, {"SmolLM2", 576, 576, 192, 1536, 30}, {1, 4, 512}, {1, 4, 512, 4096});
   }
   Bench b;
-  int32_t* token = static_cast<int32_t*>(b.own.memory.allocate(8));
+  int32_t* token = static_cast<int32_t*>(b.own.memory().allocate(8));
   float* logprob = reinterpret_cast<float*>(token + 1);
   for (const int64_t n : {49'152, 128'256}) {
     const float* logits = b.array<float>(n, 12.0F);

@@ -211,8 +211,8 @@ TEST_F(CudaLinear, EmbedUnpacksExactly) {
 }
 
 TEST_F(CudaLinear, ExpandsBlocksToRoundedFloats) {
-  OwnContext own;
-  cuda::Context ctx = own.context();
+  cuda::OwnContext own;
+  cuda::Context& ctx = own.get();
   for (const DType type : kAllTypes) {
     for (const int64_t n : {32, 96, 4096, 70'016, 13}) {
       if (n % dtype_info(type).block_elements != 0) continue;
@@ -225,9 +225,9 @@ TEST_F(CudaLinear, ExpandsBlocksToRoundedFloats) {
       }
       DeviceArray<uint16_t> out(static_cast<size_t>(n));
       out.fill_bytes(0x55);
-      OwnContext::finish();
+      cuda::OwnContext::synchronize();
       cuda::expand_to_bf16(ctx, type, w.device.data(), n, out.data());
-      OwnContext::finish();
+      cuda::OwnContext::synchronize();
       std::vector<float> want(static_cast<size_t>(n));
       reference::dequantize_row(w.host.matrix(), 0, want.data());
       const std::vector<uint16_t> got = out.download();
@@ -307,8 +307,8 @@ class CudaFused : public CudaTest {
 };
 
 TEST_F(CudaFused, QkvEqualsTheReference) {
-  OwnContext own;
-  cuda::Context ctx = own.context();
+  cuda::OwnContext own;
+  cuda::Context& ctx = own.get();
   for (const Shape& s : shapes_) {
     const TwinMatrix q(DType::kBF16, s.n_q, s.n_embd, 1), k(DType::kBF16, s.n_kv, s.n_embd, 2),
         v(DType::kBF16, s.n_kv, s.n_embd, 3);
@@ -323,13 +323,13 @@ TEST_F(CudaFused, QkvEqualsTheReference) {
             k_out(static_cast<size_t>(n_rows * s.n_kv)),
             v_out(static_cast<size_t>(n_rows * s.n_kv));
         for (DeviceArray<float>* a : {&normed, &q_out, &k_out, &v_out}) a->fill_bytes(0xFF);
-        OwnContext::finish();
+        cuda::OwnContext::synchronize();
         cuda::qkv(ctx,
                   {dx.data(), n_rows, s.n_embd, dnorm.data(), 1e-5F, q.on_device(), k.on_device(),
                    v.on_device(), with_bias ? dq_bias.data() : nullptr,
                    with_bias ? dkv_bias.data() : nullptr, with_bias ? dkv_bias.data() : nullptr,
                    normed.data(), q_out.data(), k_out.data(), v_out.data()});
-        OwnContext::finish();
+        cuda::OwnContext::synchronize();
         std::vector<float> want_normed(x.size());
         reference::rms_norm({x.data(), norm.data(), n_rows, s.n_embd, 1e-5F, want_normed.data()});
         const std::tuple<const TwinMatrix*, DeviceArray<float>*, const std::vector<float>*>
@@ -350,8 +350,8 @@ TEST_F(CudaFused, QkvEqualsTheReference) {
 }
 
 TEST_F(CudaFused, MlpEqualsTheReference) {
-  OwnContext own;
-  cuda::Context ctx = own.context();
+  cuda::OwnContext own;
+  cuda::Context& ctx = own.get();
   for (const Shape& s : shapes_) {
     const TwinMatrix gate(DType::kBF16, s.n_ff, s.n_embd, 1), up(DType::kBF16, s.n_ff, s.n_embd, 2),
         down(DType::kBF16, s.n_embd, s.n_ff, 3);
@@ -365,11 +365,11 @@ TEST_F(CudaFused, MlpEqualsTheReference) {
       const auto run = [&] {
         dx.upload(x);
         for (DeviceArray<float>* a : {&normed, &gate_out, &up_out}) a->fill_bytes(0xFF);
-        OwnContext::finish();
+        cuda::OwnContext::synchronize();
         cuda::mlp(
             ctx, {dx.data(), n_rows, s.n_embd, s.n_ff, dnorm.data(), 1e-5F, gate.on_device(),
                   up.on_device(), down.on_device(), normed.data(), gate_out.data(), up_out.data()});
-        OwnContext::finish();
+        cuda::OwnContext::synchronize();
         return dx.download();
       };
       const std::vector<float> got = run();

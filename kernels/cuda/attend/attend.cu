@@ -1,6 +1,7 @@
 // Attention over the selected set: checks what the host can know, and picks the kernels.
 #include "kernels/cpu/reference/check.hpp"
 #include "kernels/cuda/attend/attend.hpp"
+#include "kernels/cuda/attend/attend_decode.hpp"
 #include "kernels/cuda/ops.hpp"
 
 namespace reattn::kernels::cuda {
@@ -34,6 +35,13 @@ void check(const AttendArgs& a) {
   }
 }
 
+enum class Way { kFew, kFast, kGeneral };
+
+Way way_of(const Context& ctx, const AttendArgs& a) {
+  if (attend_decode_fits(a)) return Way::kFew;
+  return attend_sm90_can(ctx, a) ? Way::kFast : Way::kGeneral;
+}
+
 // One launch can take both.
 bool alike(const AttendArgs& a, const AttendArgs& b) {
   return a.n_heads == b.n_heads && a.pages.n_kv_heads == b.pages.n_kv_heads &&
@@ -45,16 +53,20 @@ bool alike(const AttendArgs& a, const AttendArgs& b) {
 void attend(Context& ctx, std::span<const AttendArgs> sequences) {
   for (const AttendArgs& a : sequences) check(a);
   for (size_t i = 0; i < sequences.size();) {
-    if (!attend_sm90_can(ctx, sequences[i])) {
-      attend_general(ctx, sequences[i++]);
-      continue;
-    }
+    const Way way = way_of(ctx, sequences[i]);
     size_t n = 1;
-    while (i + n < sequences.size() && attend_sm90_can(ctx, sequences[i + n]) &&
+    while (i + n < sequences.size() && way_of(ctx, sequences[i + n]) == way &&
            alike(sequences[i], sequences[i + n])) {
       ++n;
     }
-    attend_sm90(ctx, sequences.subspan(i, n));
+    const auto run = sequences.subspan(i, n);
+    if (way == Way::kFew) {
+      attend_decode(ctx, run);
+    } else if (way == Way::kFast) {
+      attend_sm90(ctx, run);
+    } else {
+      for (const AttendArgs& a : run) attend_general(ctx, a);
+    }
     i += n;
   }
 }

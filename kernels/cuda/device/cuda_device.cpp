@@ -5,12 +5,15 @@
 #include "kernels/cuda/device/context.hpp"
 #include "kernels/cuda/device/driver.hpp"
 #include "kernels/cuda/device/error.hpp"
+#include "kernels/cuda/linear/expand_blocks.hpp"
 #include "kernels/cuda/linear/lt.hpp"
 #include "kernels/cuda/ops.hpp"
 
 namespace reattn::kernels::cuda {
 namespace {
 
+// Gathered keys and values, halves of activations, cuBLASLt's workspace: measured below this on the models at hand.
+constexpr uint64_t kScratchBytes = uint64_t{1} << 30;
 constexpr int32_t kOldest = 80;  // compute capability that the PTX is for
 
 // What the runtime says of a device, and that it can run this build.
@@ -72,6 +75,15 @@ class CudaDevice final : public Device {
     return properties_.info(memory_.total(), memory_.free());
   }
 
+  // Enough rows for the matrix products to fill the chip.
+  int64_t super_chunk() const override { return 4096; }
+  // Whatever a file has, matrices are multiplied as BF16; what is neither a whole block nor plain stays out.
+  DType weight_type(DType) const override { return DType::kBF16; }
+  bool holds(DType kv) const override {
+    return kv == DType::kF32 || kv == DType::kF16 || kv == DType::kBF16;
+  }
+  uint64_t scratch_bytes() const override { return kScratchBytes; }
+
   void* allocate(size_t bytes) override {
     const std::lock_guard lock(mutex_);
     check(cudaSetDevice(index_), "cudaSetDevice");
@@ -84,6 +96,17 @@ class CudaDevice final : public Device {
   void upload(Stream& s, void* to_device, const void* from_host, size_t bytes) override {
     move(s, to_device, from_host, bytes, cudaMemcpyHostToDevice);
   }
+  void upload_weights(Stream& s, void* to_device, const void* from_host, DType file_type,
+                      int64_t n_elements) override {
+    const std::lock_guard lock(mutex_);
+    enter(s);
+    const auto bytes = static_cast<size_t>(row_bytes(file_type, n_elements));
+    scratch_.begin(Scratch::padded(bytes));
+    void* blocks = scratch_.take<std::byte>(bytes);
+    check(cudaMemcpyAsync(blocks, from_host, bytes, cudaMemcpyHostToDevice, work_.stream),
+          "cudaMemcpyAsync");
+    expand_to_bf16(context_, file_type, blocks, n_elements, to_device);
+  }
   void download(Stream& s, void* to_host, const void* from_device, size_t bytes) override {
     move(s, to_host, from_device, bytes, cudaMemcpyDeviceToHost);
     check(cudaStreamSynchronize(work_.stream), "download");
@@ -92,6 +115,13 @@ class CudaDevice final : public Device {
     move(s, to, from, bytes, cudaMemcpyDeviceToDevice);
   }
 
+  void fill_random(Stream& s, const Matrix& to, const RandomArgs& a) override {
+    const std::lock_guard lock(mutex_);
+    enter(s);
+    cuda::fill_random(context_, to, a);
+  }
+  void qkv(Stream& s, const QkvArgs& a) override { run(s, cuda::qkv, a); }
+  void mlp(Stream& s, const MlpArgs& a) override { run(s, cuda::mlp, a); }
   void embed(Stream& s, const EmbedArgs& a) override { run(s, cuda::embed, a); }
   void rms_norm(Stream& s, const RmsNormArgs& a) override { run(s, cuda::rms_norm, a); }
   void matmul(Stream& s, const MatmulArgs& a) override { run(s, cuda::matmul, a); }

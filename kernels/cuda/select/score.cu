@@ -6,6 +6,7 @@
 #include "kernels/cuda/device/error.hpp"
 #include "kernels/cuda/ops.hpp"
 #include "kernels/cuda/select/score.hpp"
+#include "kernels/cuda/select/score_decode.hpp"
 
 namespace reattn::kernels::cuda {
 namespace {
@@ -145,8 +146,17 @@ void score_with(Context& ctx, std::span<const ScoreArgs> list, ScoreKernel kerne
   }
 }
 
+// Runs of entries that have few queries are scanned at the memory's speed, the others go through the matrix units.
 void score(Context& ctx, std::span<const ScoreArgs> list) {
-  score_with(ctx, list, ScoreKernel::kAuto);
+  for (const ScoreArgs& a : list) reference::check(a);
+  for (size_t i = 0; i < list.size();) {
+    const bool few = score_decode_fits(list[i]);
+    size_t n = 1;
+    while (i + n < list.size() && score_decode_fits(list[i + n]) == few) ++n;
+    const auto run = list.subspan(i, n);
+    few ? score_decode(ctx, run) : score_with(ctx, run, ScoreKernel::kAuto);
+    i += n;
+  }
 }
 
 }  // namespace reattn::kernels::cuda
