@@ -2,6 +2,7 @@
 #include "tests/capi/api.hpp"
 
 #include <array>
+#include <cstdlib>
 
 namespace reattn::test {
 
@@ -29,9 +30,25 @@ std::string document(size_t n_bytes) {
   return text;
 }
 
+int32_t test_device() {
+  const char* name = std::getenv("REATTN_TEST_DEVICE");
+  return name != nullptr && std::string_view(name) == "cuda" ? REATTN_DEVICE_CUDA : REATTN_DEVICE_CPU;
+}
+
+// Without a GPU the tests that ask for one are skipped as a whole.
+class NeedsTheDevice : public testing::Environment {
+  void SetUp() override {
+    int32_t count = 0;
+    EXPECT_OK(call(reattn_device_count, &count));
+    if (test_device() == REATTN_DEVICE_CUDA && count == 1) GTEST_SKIP() << "no CUDA device";
+  }
+};
+const auto* const kNeedsTheDevice = testing::AddGlobalTestEnvironment(new NeedsTheDevice);
+
 Model open_model(const std::string& path, int32_t n_threads, int32_t header_only) {
   reattn_model_options options;
   EXPECT_OK(call(reattn_model_options_init, &options, sizeof options));
+  options.device = test_device();
   options.n_threads = n_threads;
   options.header_only = header_only;
   reattn_model* model = nullptr;

@@ -90,6 +90,8 @@ const TemporaryDirectory& directory();
 const std::string& model_path();
 std::string document(size_t n_bytes);
 
+// What the tests' models are opened on: REATTN_DEVICE_CPU, or with REATTN_TEST_DEVICE=cuda REATTN_DEVICE_CUDA.
+int32_t test_device();
 Model open_model(const std::string& path, int32_t n_threads = 1, int32_t header_only = 0);
 
 // A scope of 104 in a window of 512, so that short texts already have a middle.

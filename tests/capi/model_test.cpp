@@ -32,7 +32,7 @@ Result open_and_wait(const std::string& path) {
 TEST_F(ModelTest, SaysWhatItIs) {
   auto info = sized<reattn_model_info>();
   ASSERT_OK(call(reattn_model_get_info, model(), &info));
-  EXPECT_EQ(info.device, REATTN_DEVICE_CPU);
+  EXPECT_EQ(info.device, test_device());
   EXPECT_EQ(info.n_layers, 2);
   EXPECT_EQ(info.n_embd, 64);
   EXPECT_EQ(info.n_heads, 4);

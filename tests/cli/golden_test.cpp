@@ -1,5 +1,6 @@
 // reattn trace against the reference implementation's results. Runs where REATTN_TEST_MODEL names
-// SmolLM2-135M-Instruct in Q4_1, which the cases in tests/data/golden were computed with.
+// SmolLM2-135M-Instruct in Q4_1, which the cases in tests/data/golden were computed with. With REATTN_TEST_DEVICE=cuda: on the
+// GPU, whose BF16 arithmetic moves a small set much.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -29,10 +30,14 @@ class Golden : public testing::TestWithParam<const char*> {};
 TEST_P(Golden, Reproduced) {
   const char* model = std::getenv("REATTN_TEST_MODEL");
   if (model == nullptr) GTEST_SKIP() << "REATTN_TEST_MODEL names no model";
+  const char* device = std::getenv("REATTN_TEST_DEVICE");
+  const bool on_gpu = device != nullptr && std::string(device) == "cuda";
   const std::string path = std::string(REATTN_GOLDEN_CASES) + "/" + GetParam() + ".json";
   std::ifstream file(path);
   const Json expected = Json::parse(file);
-  const Outcome outcome = reattn_command({"trace", model, path});
+  const Outcome outcome = reattn_command({"trace", model, path, "--device", on_gpu ? "cuda" : "cpu",
+                                          "--kv", on_gpu ? "bf16" : "f32"});
+  if (on_gpu && outcome.err.find("CUDA: ") != std::string::npos) GTEST_SKIP() << "no CUDA device";
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const Json result = Json::parse(outcome.out);
 
@@ -49,15 +54,22 @@ TEST_P(Golden, Reproduced) {
     worst = std::min(worst, o);
   }
   const double mean = sum / static_cast<double>(selected.size());
-  EXPECT_GE(mean, 0.999);
-  EXPECT_GE(worst, 0.95);
+  EXPECT_GE(mean, on_gpu ? 0.88 : 0.999);
+  EXPECT_GE(worst, on_gpu ? 0.5 : 0.95);
 
   const auto nll = result["nll"].get<std::vector<double>>();
   const auto expected_nll = expected["nll"].get<std::vector<double>>();
   ASSERT_EQ(nll.size(), expected_nll.size());
-  double nll_apart = 0;
+  double nll_apart = 0, nll_sum = 0;  // of the worst chunk, of all
   for (size_t i = 0; i < nll.size(); ++i) {
     nll_apart = std::max(nll_apart, std::abs(nll[i] - expected_nll[i]));
+    nll_sum += nll[i] - expected_nll[i];
+  }
+  if (on_gpu) {
+    EXPECT_LE(std::abs(nll_sum) / static_cast<double>(nll.size()), 0.03);
+    std::printf("overlap mean %.4f worst %.4f, NLL apart %.4f in the mean, %.4f in the worst chunk\n",
+                mean, worst, std::abs(nll_sum) / static_cast<double>(nll.size()), nll_apart);
+    return;
   }
   EXPECT_LE(nll_apart, 0.002);
 
