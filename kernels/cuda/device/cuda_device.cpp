@@ -63,7 +63,9 @@ class CudaDevice final : public Device {
         context_{work_.stream,      scratch_,
                  memory_,           lt_,
                  properties_.n_sms, properties_.capability,
-                 properties_.has_sm90a()} {}
+                 properties_.has_sm90a()} {
+    lt_.require();  // here, where it can be said, and not in the middle of a document
+  }
   ~CudaDevice() override {
     cudaSetDevice(index_);
     cudaStreamSynchronize(work_.stream);
