@@ -7,39 +7,36 @@
 
 namespace reattn::engine {
 
-void LayerRecall::add(int64_t anchor, int64_t votes, int32_t span, int64_t middle_begin,
-                      int64_t middle_end) {
-  const int64_t begin = std::max(middle_begin, anchor - span / 2);
-  const int64_t end = std::min(middle_end, anchor + span - span / 2);
-  const auto [at, is_new] = anchors_.try_emplace(anchor, Entry{begin, end, votes});
-  if (is_new) return;
-  at->second.end = std::max(at->second.end, end);  // the middle has grown since
-  at->second.votes += votes;
+void LayerRecall::add(const LayerRecall& other) {
+  for (const Span& span : other.spans_) add(span);
 }
 
-void LayerRecall::add(const LayerRecall& other) {
-  for (const auto& [anchor, e] : other.anchors_) {
-    const auto [at, is_new] = anchors_.try_emplace(anchor, e);
-    if (is_new) continue;
-    at->second.begin = std::min(at->second.begin, e.begin);
-    at->second.end = std::max(at->second.end, e.end);
-    at->second.votes += e.votes;
+// Merging a part early changes nothing: in the end a span is what is connected, with the sum of all votes in it.
+void LayerRecall::merge() {
+  const auto by_begin = [](const Span& a, const Span& b) { return a.begin < b.begin; };
+  const auto fresh = spans_.begin() + static_cast<ptrdiff_t>(n_merged_);
+  std::sort(fresh, spans_.end(), by_begin);
+  std::inplace_merge(spans_.begin(), fresh, spans_.end(), by_begin);
+  size_t n = 0;
+  for (const Span& span : spans_) {
+    if (n > 0 && span.begin <= spans_[n - 1].end) {
+      spans_[n - 1].end = std::max(spans_[n - 1].end, span.end);
+      spans_[n - 1].votes += span.votes;
+    } else {
+      spans_[n++] = span;
+    }
   }
+  spans_.resize(n);
+  n_merged_ = n;
+  limit_ = std::max(kFewSpans, 2 * n);
 }
 
 std::vector<Span> LayerRecall::spans() const {
-  std::vector<Span> out;  // anchors ascend, so do the beginnings of their spans
-  for (const auto& [anchor, e] : anchors_) {
-    if (!out.empty() && e.begin <= out.back().end) {
-      out.back().end = std::max(out.back().end, e.end);
-      out.back().votes += e.votes;
-    } else {
-      out.push_back({e.begin, e.end, e.votes});
-    }
-  }
-  std::stable_sort(out.begin(), out.end(),
+  LayerRecall merged = *this;
+  merged.merge();
+  std::stable_sort(merged.spans_.begin(), merged.spans_.end(),
                    [](const Span& a, const Span& b) { return a.votes > b.votes; });
-  return out;
+  return std::move(merged.spans_);
 }
 
 void RecallLog::begin_append() {

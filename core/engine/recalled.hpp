@@ -1,9 +1,9 @@
 // Provenance: which passages the selection recalled, and with how many votes.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <vector>
 
 namespace reattn::engine {
@@ -18,23 +18,35 @@ struct Span {
   int64_t begin = 0;  // first token position
   int64_t end = 0;    // one past the last
   int64_t votes = 0;  // of the anchors whose spans merged into this one
+  bool operator==(const Span&) const = default;
 };
 
-// Anchors of one layer, summed over steps.
+// What one layer recalled, summed over steps. Adding is a push; spans that touch are merged when enough have come, so that
+// no more are held than twice those that lie apart, and a few.
 class LayerRecall {
  public:
   // The span of an anchor is clamped to the middle [middle_begin, middle_end) of its step.
-  void add(int64_t anchor, int64_t votes, int32_t span, int64_t middle_begin, int64_t middle_end);
+  void add(int64_t anchor, int64_t votes, int32_t span, int64_t middle_begin, int64_t middle_end) {
+    add({std::max(middle_begin, anchor - span / 2),
+         std::min(middle_end, anchor + span - span / 2), votes});
+  }
   void add(const LayerRecall& other);
-  void clear() { anchors_.clear(); }
+  void clear() { *this = {}; }
   // Touching and overlapping spans merged; most voted first, ties: the earlier.
   std::vector<Span> spans() const;
 
  private:
-  struct Entry {
-    int64_t begin, end, votes;
-  };
-  std::map<int64_t, Entry> anchors_;  // by anchor position
+  static constexpr size_t kFewSpans = 1024;
+
+  void add(const Span& span) {
+    if (spans_.size() >= limit_) merge();
+    spans_.push_back(span);
+  }
+  void merge();
+
+  std::vector<Span> spans_;  // in the order they came
+  size_t n_merged_ = 0;      // but for the first ones, which ascend and lie apart
+  size_t limit_ = kFewSpans;
 };
 
 // What a request has recalled so far.

@@ -143,6 +143,7 @@ Selector::Anchors Selector::read_anchors(kernels::Stream& stream) const {
     for (size_t c = 0; c < n_chunks; ++c) {
       if (!recalls(chunks_[c])) continue;
       const size_t at = layer * n_chunks + c;
+      out[layer][c].reserve(static_cast<size_t>(found[at]));
       for (size_t i = at * n_anchors; i < at * n_anchors + static_cast<size_t>(found[at]); ++i) {
         out[layer][c].push_back({anchors[i], votes[i]});
       }
