@@ -19,14 +19,18 @@ void Device::fill_random(Stream& s, const Matrix& to, const RandomArgs& a) {
   for (int64_t at = 0; at < n; at += kPiece) {
     piece.resize(static_cast<size_t>(std::min(kPiece, n - at)));
     for (size_t i = 0; i < piece.size(); ++i) {
-      const auto bits =
-          std::bit_cast<uint32_t>(random_element(a, static_cast<uint64_t>(at) + i));
+      const auto bits = std::bit_cast<uint32_t>(random_element(a, static_cast<uint64_t>(at) + i));
       piece[i] = static_cast<uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
     }
     std::byte* begin = static_cast<std::byte*>(const_cast<void*>(to.data));
     upload_weights(s, begin + row_bytes(to.dtype, at), piece.data(), DType::kBF16,
                    static_cast<int64_t>(piece.size()));
   }
+}
+
+void Device::quantize_keys(Stream&, std::span<const QuantizeKeysArgs>) {
+  fail(ErrorCode::kUnsupported, "quantize_keys: the device '", info().kind,
+       "' does not score in int8");
 }
 
 void Device::qkv(Stream& s, const QkvArgs& a) {

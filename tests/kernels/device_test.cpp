@@ -46,6 +46,16 @@ TEST_P(DeviceTest, AllocatesAlignedMemoryAndCopies) {
   }
 }
 
+TEST_P(DeviceTest, QuantizesKeysWhereItScoresThem) {
+  Stream stream;
+  if (device_->scores_int8()) {
+    device_->quantize_keys(stream, {});
+  } else {
+    EXPECT_THROW(device_->quantize_keys(stream, {}), Error);
+  }
+  EXPECT_EQ(device_->scores_int8(), std::string_view(GetParam()) == "reference");
+}
+
 TEST_P(DeviceTest, RefusesWhatTheMachineCannotHold) {
   const int64_t free = device_->info().memory_free;
   for (const size_t bytes :

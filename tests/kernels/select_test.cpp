@@ -10,6 +10,7 @@
 #include "kernels/cpu/reference/half.hpp"
 #include "kernels/cpu/reference/reference.hpp"
 #include "tests/kernels/each_target.hpp"
+#include "tests/kernels/int8_keys.hpp"
 #include "tests/kernels/paged_cache.hpp"
 
 namespace reattn::kernels {
@@ -245,6 +246,134 @@ TEST(Score, BadArgumentsAreNamed) {
   a.n_heads = 3;
   a.pages.n_kv_heads = 2;
   EXPECT_NE(message(a).find("n_heads is 3"), std::string::npos) << message(a);
+}
+
+TEST(QuantizeKeys, EachBlockOfAHeadHasItsOwnScale) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    Case c({1, 3, 3, 20, 0, 1'000, 1, 1, false, dtype}, false);
+    for (size_t i = 0; i < 128 * 60; ++i) c.k[i] *= 100;  // the first block
+    for (size_t t = 128; t < 256; ++t) {                  // of the second the middle head: zeros
+      for (size_t i = 0; i < 20; ++i) c.k[(t * 3 + 1) * 20 + i] = 0;
+    }
+    const ScoreArgs a = c.args();
+    Int8Keys keys(a.pages, 1'000);
+    const KvPages pages = keys.pages();
+    reference::quantize_keys({pages, 0, 896});
+    for (int64_t block = 0; block < 896; block += kScaleBlock) {
+      for (int32_t head = 0; head < 3; ++head) {
+        const float scale = reference::int8_scale_of(pages, head, block);
+        int most = 0;
+        for (int64_t t = block; t < block + kScaleBlock; ++t) {
+          for (int32_t i = 0; i < 20; ++i) {
+            const int8_t x =
+                reference::int8_page(pages, t)[reference::row_offset(pages, head, t) + i];
+            most = std::max(most, std::abs(int{x}));
+            ASSERT_NEAR(static_cast<float>(x) * scale,
+                        reference::page_element(pages, pages.k, head, t, i), scale * 0.5001f);
+          }
+        }
+        EXPECT_EQ(most, block == 128 && head == 1 ? 0 : 127);
+        EXPECT_EQ(scale == 0, block == 128 && head == 1);
+        EXPECT_EQ(scale > 1, block == 0);
+      }
+    }
+    EXPECT_TRUE(keys.untouched_from(896));
+  }
+}
+
+TEST(QuantizeKeys, StrangeNumbersGiveWhatIsSaid) {
+  Case c({1, 1, 1, 8, 0, 256, 1, 1, false, DType::kF32}, true);
+  std::fill(c.k.begin(), c.k.end(), 0.0f);
+  c.k[0] = 127;
+  c.k[1] = kNan;
+  c.k[2] = 0.5f;  // ties to even
+  c.k[3] = 1.5f;
+  c.k[4] = -2.5f;
+  c.k[128 * 8] = kInf;
+  c.k[128 * 8 + 1] = 3;
+  const ScoreArgs a = c.args();
+  Int8Keys keys(a.pages, 256);
+  reference::quantize_keys({keys.pages(), 0, 256});
+  const int8_t* x = reference::int8_page(keys.pages(), 0);
+  EXPECT_EQ(std::vector<int>(x, x + 5), (std::vector<int>{127, 0, 0, 2, -2}));
+  EXPECT_EQ(std::vector<int>(x + 128 * 8, x + 128 * 8 + 2), (std::vector<int>{0, 0}));
+  EXPECT_EQ(reference::int8_scale_of(keys.pages(), 0, 128), kInf);
+}
+
+TEST(QuantizeKeys, BadArgumentsAreNamed) {
+  Case c({1, 1, 1, 8, 0, 256, 1, 1, false, DType::kF32}, true);
+  ScoreArgs a = c.args();
+  EXPECT_THROW(reference::quantize_keys({a.pages, 0, 128}), Error) << "no int8 keys";
+  Int8Keys keys(a.pages, 256);
+  EXPECT_THROW(reference::quantize_keys({keys.pages(), 0, 100}), Error);
+  EXPECT_THROW(reference::quantize_keys({keys.pages(), 256, 128}), Error);
+  a.int8_end = 128;
+  EXPECT_THROW(reference_picks(a), Error) << "no int8 keys";
+  a.pages = keys.pages();
+  EXPECT_THROW(fast_picks(a, 1), Error) << "not on the CPU";
+  a.int8_end = 100;
+  EXPECT_THROW(reference_picks(a), Error);
+}
+
+// What the pages hold once more in f32: int8 · scale. Scores of it are those of int8 to rounding.
+TEST(ScoreInt8, IsTheScoreOfTheRoundedKeysAndQueries) {
+  for (const bool block1 : {false, true}) {
+    for (const int64_t int8_end : {128, 512, 1'024}) {  // from none of the middle to all
+      Case c({7, 6, 2, 64, 131, 1'000, 4, 2, block1, DType::kF32}, false);
+      ScoreArgs a = c.args();
+      a.middle_end = 990;
+      Int8Keys keys(a.pages, 1'000);
+      a.pages = keys.pages();
+      a.int8_end = int8_end;
+      reference::quantize_keys({a.pages, 0, std::min<int64_t>(int8_end, 896)});
+      if (int8_end > 896) a.int8_end = 896;
+      const std::vector<int32_t> got = reference_picks(a);
+      const auto score = [&](size_t row, int32_t t) {
+        const int32_t head = static_cast<int32_t>(row) % 6, kv = head / 3;
+        const float* q = c.q.data() + ((6 - static_cast<int64_t>(row) / 6 * 2) * 6 + head) * 64;
+        float most = 0;
+        for (int i = 0; i < 64; ++i) most = std::max(most, std::abs(q[i]));
+        double sum = 0;
+        for (int i = 0; i < 64; ++i) {
+          const double k =
+              t < a.int8_end
+                  ? static_cast<double>(reference::int8_page(
+                        a.pages, t)[reference::row_offset(a.pages, kv, t) + i]) *
+                        reference::int8_scale_of(a.pages, kv, t)
+                  : static_cast<double>(reference::page_element(a.pages, a.pages.k, kv, t, i));
+          sum += k * (t < a.int8_end ? std::nearbyint(q[i] / (most / 127)) * (most / 127) : q[i]);
+        }
+        return sum;
+      };
+      for (size_t i = 0; i < got.size(); ++i) {
+        const size_t row = i / 4;
+        ASSERT_GE(got[i], 131);
+        size_t n_better = 0;
+        for (int32_t t = 131; t < 990; ++t) n_better += score(row, t) > score(row, got[i]) + 1e-3;
+        if (!block1) {
+          ASSERT_LE(n_better, i % 4) << "row " << row;
+        }
+      }
+    }
+  }
+}
+
+TEST(ScoreInt8, IntegersThatFitGiveThePicksOfTheFullScores) {
+  for (const bool block1 : {false, true}) {
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+      Case c({5, 6, 2, 32, 33, 1'500, 4, 1, block1, dtype}, true);
+      for (size_t t = 0; t < 1'500; ++t)
+        c.k[t * 64] = c.k[t * 64 + 32] = 127;  // so that every scale is 1
+      for (size_t row = 0; row < 30; ++row) c.q[row * 32] = 127;
+      ScoreArgs a = c.args();
+      const std::vector<int32_t> want = reference_picks(a);
+      Int8Keys keys(a.pages, 1'500);
+      a.pages = keys.pages();
+      a.int8_end = 1'280;
+      reference::quantize_keys({a.pages, 0, 1'280});
+      EXPECT_EQ(reference_picks(a), want);
+    }
+  }
 }
 
 struct Votes {

@@ -17,6 +17,7 @@ class ForwardingDevice : public kernels::Device {
   kernels::DeviceInfo info() const override { return to_->info(); }
   int64_t super_chunk() const override { return to_->super_chunk(); }
   bool holds(kernels::DType kv) const override { return to_->holds(kv); }
+  bool scores_int8() const override { return to_->scores_int8(); }
   uint64_t scratch_bytes() const override { return to_->scratch_bytes(); }
 
   void* allocate(size_t bytes) override { return to_->allocate(bytes); }
@@ -37,6 +38,9 @@ class ForwardingDevice : public kernels::Device {
   void swiglu(Stream& s, const kernels::SwigluArgs& a) override { to_->swiglu(s, a); }
   void kv_append(Stream& s, std::span<const kernels::KvAppendArgs> a) override {
     to_->kv_append(s, a);
+  }
+  void quantize_keys(Stream& s, std::span<const kernels::QuantizeKeysArgs> a) override {
+    to_->quantize_keys(s, a);
   }
   void score(Stream& s, std::span<const kernels::ScoreArgs> a) override { to_->score(s, a); }
   void vote(Stream& s, std::span<const kernels::VoteArgs> a) override { to_->vote(s, a); }

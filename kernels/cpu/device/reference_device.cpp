@@ -10,6 +10,7 @@ class ReferenceDevice final : public cpu::HostDevice {
   DeviceInfo info() const override { return describe("reference", 1); }
 
   bool holds(DType kv) const override { return kv == DType::kBF16 || HostDevice::holds(kv); }
+  bool scores_int8() const override { return true; }
 
   void embed(Stream& s, const EmbedArgs& a) override { run(s, reference::embed, a); }
   void rms_norm(Stream& s, const RmsNormArgs& a) override { run(s, reference::rms_norm, a); }
@@ -17,6 +18,9 @@ class ReferenceDevice final : public cpu::HostDevice {
   void swiglu(Stream& s, const SwigluArgs& a) override { run(s, reference::swiglu, a); }
   void kv_append(Stream& s, std::span<const KvAppendArgs> sequences) override {
     for (const KvAppendArgs& a : sequences) run(s, reference::kv_append, a);
+  }
+  void quantize_keys(Stream& s, std::span<const QuantizeKeysArgs> sequences) override {
+    for (const QuantizeKeysArgs& a : sequences) run(s, reference::quantize_keys, a);
   }
   void score(Stream& s, std::span<const ScoreArgs> sequences) override {
     for (const ScoreArgs& a : sequences) run(s, reference::score, a);

@@ -25,6 +25,10 @@ inline void check_host_pages(const char* op, const KvPages& p) {
   }
 }
 
+inline void check_host_scoring(const ScoreArgs& a) {
+  if (a.int8_end > 0) fail(ErrorCode::kUnsupported, "score: the CPU does not score in int8");
+}
+
 inline void check_heads(const char* op, const KvPages& p, int32_t n_heads) {
   check_pages(op, p);
   if (n_heads < 1 || n_heads % p.n_kv_heads != 0) {
@@ -41,6 +45,15 @@ inline void check(const KvAppendArgs& a) {
   }
 }
 
+inline void check(const QuantizeKeysArgs& a) {
+  check_pages("quantize_keys", a.pages);
+  if (a.pages.k8 == nullptr) fail(ErrorCode::kArg, "quantize_keys: the pages have no int8 keys");
+  if (a.begin < 0 || a.end < a.begin || a.begin % kScaleBlock != 0 || a.end % kScaleBlock != 0) {
+    fail(ErrorCode::kArg, "quantize_keys: [", a.begin, ", ", a.end,
+         ") must be a range of whole blocks of ", kScaleBlock, " positions");
+  }
+}
+
 inline void check(const ScoreArgs& a) {
   check_heads("score", a.pages, a.n_heads);
   if (a.n_queries < 0) fail(ErrorCode::kArg, "score: n_queries is ", a.n_queries);
@@ -52,6 +65,12 @@ inline void check(const ScoreArgs& a) {
     fail(ErrorCode::kArg, "score: top_k is ", a.top_k, ", the range is 1 to ", kMaxTopK);
   }
   if (a.vote_stride < 1) fail(ErrorCode::kArg, "score: vote_stride is ", a.vote_stride);
+  if (a.int8_end < 0 || a.int8_end % kScaleBlock != 0) {
+    fail(ErrorCode::kArg, "score: int8_end is ", a.int8_end, ", not a multiple of ", kScaleBlock);
+  }
+  if (a.int8_end > 0 && a.pages.k8 == nullptr) {
+    fail(ErrorCode::kArg, "score: int8_end is ", a.int8_end, ", the pages have no int8 keys");
+  }
 }
 
 // The scope M, checked.

@@ -10,6 +10,7 @@ void rms_norm(const RmsNormArgs& a);
 void matmul(const MatmulArgs& a);
 void swiglu(const SwigluArgs& a);
 void kv_append(const KvAppendArgs& a);
+void quantize_keys(const QuantizeKeysArgs& a);
 void score(const ScoreArgs& a);
 void vote(const VoteArgs& a);
 void expand(const ExpandArgs& a);

@@ -126,6 +126,7 @@ void end_range(const RangePicks& picks, Merged& merged, int64_t n_rows) {
 void score(const Context& c, const ScoreArgs& a) {
   reference::check(a);
   reference::check_host_pages("score", a.pages);
+  reference::check_host_scoring(a);
   const Cut cut(a);
   if (cut.n_rows == 0) return;
   const int64_t depth = a.pages.head_dim;

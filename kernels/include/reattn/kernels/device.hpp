@@ -48,6 +48,8 @@ class Device {
   virtual DType weight_type(DType file_type) const { return file_type; }
   // Whether cache pages may be of this type; F32 and F16 always may.
   virtual bool holds(DType kv) const { return kv == DType::kF32 || kv == DType::kF16; }
+  // Whether score() reads KvPages.k8, and quantize_keys() fills it.
+  virtual bool scores_int8() const { return false; }
   // Memory that operations take for themselves, at most, in a step of the usual sizes.
   virtual uint64_t scratch_bytes() const { return 0; }
 
@@ -68,6 +70,8 @@ class Device {
   virtual void matmul(Stream& s, const MatmulArgs& a) = 0;
   virtual void swiglu(Stream& s, const SwigluArgs& a) = 0;
   virtual void kv_append(Stream& s, std::span<const KvAppendArgs> sequences) = 0;
+  // Throws Error(kUnsupported) unless scores_int8().
+  virtual void quantize_keys(Stream& s, std::span<const QuantizeKeysArgs> sequences);
   virtual void score(Stream& s, std::span<const ScoreArgs> sequences) = 0;
   virtual void vote(Stream& s, std::span<const VoteArgs> sequences) = 0;
   virtual void expand(Stream& s, std::span<const ExpandArgs> sequences) = 0;

@@ -19,7 +19,7 @@ struct KvPages {
 };
 
 // Fills pages.k8 at [begin, end) from pages.k, block by block of kScaleBlock positions of one KV head: scale = max|k| / 127 (0 where
-// all are 0), int8 = k / scale rounded to nearest, ties to even.
+// all are 0), int8 = k / scale rounded to nearest, ties to even. A NaN counts for nothing in the maximum and becomes 0.
 struct QuantizeKeysArgs {
   KvPages pages;            // k8 is not null
   int64_t begin, end;       // multiples of kScaleBlock; written keys
