@@ -34,6 +34,10 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
+// Products start to read weights while the kernel before them ends: that must not be the one that
+// wrote them.
+__global__ void settle_kernel() {}
+
 }  // namespace
 
 void expand_to_bf16(Context& ctx, DType file_type, const void* blocks, int64_t n_elements,
@@ -55,6 +59,8 @@ void expand_to_bf16(Context& ctx, DType file_type, const void* blocks, int64_t n
         static_cast<const uint8_t*>(blocks), n_elements, static_cast<__nv_bfloat16*>(out));
   });
   check_launch("expand_kernel");
+  settle_kernel<<<1, 1, 0, ctx.stream>>>();
+  check_launch("settle_kernel");
 }
 
 }  // namespace reattn::kernels::cuda

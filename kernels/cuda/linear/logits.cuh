@@ -8,9 +8,7 @@
 
 namespace reattn::kernels::cuda {
 
-constexpr int kLogitBlock = 256;  // threads
-constexpr int kLogitsPerThread = 8;
-constexpr int kLogitsPerBlock = kLogitBlock * kLogitsPerThread;
+constexpr int kLogitsPerBlock = 2048;
 
 // Ascending with the logit; 0 for NaN, which comes after all.
 __device__ inline uint32_t order_of(float logit) {
@@ -37,50 +35,54 @@ struct Peak {
 
 // Relative to the largest logit's; NaN has no chance. Where the largest is infinite, its equals
 // share all.
-__device__ inline double weight_of(float logit, float max, double temperature) {
+__device__ inline double weight_of(float logit, float max, double inverse_temperature) {
   if (logit == max) return 1.0;
-  return logit < max ? exp((static_cast<double>(logit) - max) / temperature) : 0.0;
+  return logit < max ? exp((static_cast<double>(logit) - max) * inverse_temperature) : 0.0;
 }
 
-namespace detail {
-__device__ inline uint64_t block_max(uint64_t v) {
-  __shared__ uint64_t values[kLogitBlock / 32];
+// Over a block of kThreads, in every thread. At most once in a kernel each.
+template <int kThreads>
+__device__ uint64_t block_max(uint64_t v) {
+  constexpr int kWarps = kThreads / 32;
+  __shared__ uint64_t values[kWarps];
   for (int step = 16; step > 0; step /= 2) v = max(v, __shfl_xor_sync(0xFFFFFFFFu, v, step));
   if (threadIdx.x % 32 == 0) values[threadIdx.x / 32] = v;
   __syncthreads();
-  v = values[0];
-#pragma unroll
-  for (int w = 1; w < kLogitBlock / 32; ++w) v = max(v, values[w]);
+  v = values[threadIdx.x % kWarps];
+  for (int step = kWarps / 2; step > 0; step /= 2) {
+    v = max(v, __shfl_xor_sync(0xFFFFFFFFu, v, step));
+  }
   return v;
 }
-__device__ inline double block_sum(double v) {
-  __shared__ double values[kLogitBlock / 32];
+template <int kThreads>
+__device__ double block_sum(double v) {
+  constexpr int kWarps = kThreads / 32;
+  __shared__ double values[kWarps];
   for (int step = 16; step > 0; step /= 2) v += __shfl_xor_sync(0xFFFFFFFFu, v, step);
   if (threadIdx.x % 32 == 0) values[threadIdx.x / 32] = v;
   __syncthreads();
-  v = values[0];
-#pragma unroll
-  for (int w = 1; w < kLogitBlock / 32; ++w) v += values[w];
+  v = values[threadIdx.x % kWarps];
+  for (int step = kWarps / 2; step > 0; step /= 2) v += __shfl_xor_sync(0xFFFFFFFFu, v, step);
   return v;
 }
-}  // namespace detail
 
-// The best of the whole row from those of its parts, in every thread of a block. At most once in a
-// kernel.
-__device__ inline uint64_t merge_bests(const Peak* peaks, int n) {
+// The best of the whole row from those of its parts.
+template <int kThreads>
+__device__ uint64_t merge_bests(const Peak* peaks, int n) {
   uint64_t best = 0;
-  for (int i = threadIdx.x; i < n; i += kLogitBlock) best = max(best, peaks[i].best);
-  return detail::block_max(best);
+  for (int i = threadIdx.x; i < n; i += kThreads) best = max(best, peaks[i].best);
+  return block_max<kThreads>(best);
 }
 
 // The peak of the whole row, likewise.
-__device__ inline Peak merge_peaks(const Peak* peaks, int n) {
-  Peak all{merge_bests(peaks, n), 0};
+template <int kThreads>
+__device__ Peak merge_peaks(const Peak* peaks, int n) {
+  Peak all{merge_bests<kThreads>(peaks, n), 0};
   double sum = 0;
-  for (int i = threadIdx.x; i < n; i += kLogitBlock) {
+  for (int i = threadIdx.x; i < n; i += kThreads) {
     sum += peaks[i].sum * weight_of(peaks[i].max(), all.max(), 1.0);
   }
-  all.sum = detail::block_sum(sum);
+  all.sum = block_sum<kThreads>(sum);
   return all;
 }
 

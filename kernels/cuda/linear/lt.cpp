@@ -58,10 +58,12 @@ void check_lt(cublasStatus_t status, const char* what) {
        "CUDA: ", what, ": cuBLAS status ", static_cast<int>(status));
 }
 
-// Rows as the heuristics see them, so that nearby numbers of rows are multiplied by the same
-// algorithm.
+// Up to here the library may sum up in parts: without it few rows keep few multiprocessors busy.
+constexpr int64_t kFewRows = 64;
+
+// Rows as the heuristics see them, so that nearby numbers of rows are multiplied by one algorithm.
 int64_t bucket(int64_t n_rows) {
-  const int64_t step = n_rows <= 64 ? 16 : n_rows <= 512 ? 64 : 512;
+  const int64_t step = n_rows <= 512 ? kFewRows : 512;
   return (n_rows + step - 1) / step * step;
 }
 
@@ -172,6 +174,9 @@ const Lt::Choice& Lt::choose(const Gemm& g, int64_t n_rows) {
              "cublasLtMatmulPreferenceSetAttribute");
   };
   prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kWorkspaceBytes});
+  if (n_rows > kFewRows) {  // what a row gives would depend on the number of parts
+    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE});
+  }
   for (const auto which :
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {

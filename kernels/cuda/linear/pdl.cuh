@@ -9,8 +9,8 @@
 
 namespace reattn::kernels::cuda {
 
-// Everything enqueued before is done and visible. Before it a kernel may only prefetch what nobody
-// writes.
+// Everything enqueued before is done and visible. Before it a kernel may only read weights: no kernel
+// writes them but expand_to_bf16, which sees to it.
 __device__ inline void wait_for_previous() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -25,13 +25,14 @@ __device__ inline void let_next_start() {
 #endif
 }
 
-// For kernels that begin with wait_for_previous().
+// For kernels that wait_for_previous().
 template <class... Params, class... Args>
 void launch_early(const Context& ctx, void (*kernel)(Params...), const char* name, dim3 grid,
-                  int block, Args&&... args) {
+                  int block, size_t shared_bytes, Args&&... args) {
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(block));
+  config.dynamicSmemBytes = shared_bytes;
   config.stream = ctx.stream;
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;

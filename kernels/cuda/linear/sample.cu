@@ -10,54 +10,57 @@
 namespace reattn::kernels::cuda {
 namespace {
 
-__global__ void __launch_bounds__(kLogitBlock)
+constexpr int kBlock = 256;
+constexpr int kPerThread = kLogitsPerBlock / kBlock;
+
+__global__ void __launch_bounds__(kBlock)
     peaks_kernel(const float* logits, int64_t n_vocab, int n_parts, Peak* peaks) {
   wait_for_previous();
   let_next_start();
   const int64_t row = blockIdx.x / n_parts;
   const int64_t begin = int64_t{blockIdx.x % n_parts} * kLogitsPerBlock + threadIdx.x;
   logits += row * n_vocab;
-  float v[kLogitsPerThread];
+  float v[kPerThread];
   uint64_t best = 0;
 #pragma unroll
-  for (int i = 0; i < kLogitsPerThread; ++i) {
-    const int64_t id = begin + i * kLogitBlock;
+  for (int i = 0; i < kPerThread; ++i) {
+    const int64_t id = begin + i * kBlock;
     v[i] = id < n_vocab ? logits[id] : NAN;
   }
 #pragma unroll
-  for (int i = 0; i < kLogitsPerThread; ++i) {
+  for (int i = 0; i < kPerThread; ++i) {
     const uint64_t order = order_of(v[i]);
     if (order == 0) continue;
-    best = max(
-        best, order << 32 | static_cast<uint32_t>(~static_cast<uint32_t>(begin + i * kLogitBlock)));
+    best =
+        max(best, order << 32 | static_cast<uint32_t>(~static_cast<uint32_t>(begin + i * kBlock)));
   }
-  Peak peak{detail::block_max(best), 0};
+  Peak peak{block_max<kBlock>(best), 0};
   const float max = peak.max();
   float sum = 0;
 #pragma unroll
-  for (int i = 0; i < kLogitsPerThread; ++i) {
+  for (int i = 0; i < kPerThread; ++i) {
     sum += v[i] == max ? 1.0F : v[i] < max ? expf(v[i] - max) : 0.0F;
   }
-  peak.sum = detail::block_sum(sum);
+  peak.sum = block_sum<kBlock>(sum);
   if (threadIdx.x == 0) peaks[blockIdx.x] = peak;
 }
 
-__global__ void __launch_bounds__(kLogitBlock)
+__global__ void __launch_bounds__(kBlock)
     greedy_kernel(const Peak* peaks, int n_parts, int32_t* token, float* logprob) {
   wait_for_previous();
   let_next_start();
-  const Peak peak = merge_peaks(peaks, n_parts);
+  const Peak peak = merge_peaks<kBlock>(peaks, n_parts);
   if (threadIdx.x != 0) return;
   *token = peak.valid() ? peak.id() : -1;
   *logprob = peak.valid() ? static_cast<float>(-log(peak.sum)) : NAN;
 }
 
-__global__ void __launch_bounds__(kLogitBlock)
+__global__ void __launch_bounds__(kBlock)
     logprob_kernel(const Peak* peaks, int n_parts, const float* logits, int64_t n_vocab,
                    const int32_t* ids, float* out) {
   wait_for_previous();
   let_next_start();
-  const Peak peak = merge_peaks(peaks + int64_t{blockIdx.x} * n_parts, n_parts);
+  const Peak peak = merge_peaks<kBlock>(peaks + int64_t{blockIdx.x} * n_parts, n_parts);
   if (threadIdx.x != 0) return;
   const int32_t id = ids[blockIdx.x];
   float result = NAN;
@@ -78,7 +81,7 @@ void check_vocabulary(const char* op, int64_t n_vocab) {
 void find_peaks(Context& ctx, const float* logits, int64_t n_rows, int64_t n_vocab, Peak* peaks) {
   const int64_t n_parts = n_peaks(n_vocab);
   launch_early(ctx, peaks_kernel, "peaks_kernel", dim3(static_cast<unsigned>(n_rows * n_parts)),
-               kLogitBlock, logits, n_vocab, static_cast<int>(n_parts), peaks);
+               kBlock, 0, logits, n_vocab, static_cast<int>(n_parts), peaks);
 }
 
 void sample(Context& ctx, const SampleArgs& a) {
@@ -88,7 +91,7 @@ void sample(Context& ctx, const SampleArgs& a) {
   ctx.scratch.begin(Scratch::padded(static_cast<size_t>(n_parts) * sizeof(Peak)));
   Peak* peaks = ctx.scratch.take<Peak>(static_cast<size_t>(n_parts));
   find_peaks(ctx, a.logits, 1, a.n_vocab, peaks);
-  launch_early(ctx, greedy_kernel, "greedy_kernel", dim3(1), kLogitBlock, peaks, n_parts, a.token,
+  launch_early(ctx, greedy_kernel, "greedy_kernel", dim3(1), kBlock, 0, peaks, n_parts, a.token,
                a.logprob);
 }
 
@@ -100,8 +103,8 @@ void logprob(Context& ctx, const LogprobArgs& a) {
   ctx.scratch.begin(Scratch::padded(n * sizeof(Peak)));
   Peak* peaks = ctx.scratch.take<Peak>(n);
   find_peaks(ctx, a.logits, a.n_rows, a.n_vocab, peaks);
-  launch_early(ctx, logprob_kernel, "logprob_kernel", dim3(static_cast<unsigned>(a.n_rows)),
-               kLogitBlock, peaks, n_parts, a.logits, a.n_vocab, a.ids, a.out);
+  launch_early(ctx, logprob_kernel, "logprob_kernel", dim3(static_cast<unsigned>(a.n_rows)), kBlock,
+               0, peaks, n_parts, a.logits, a.n_vocab, a.ids, a.out);
 }
 
 }  // namespace reattn::kernels::cuda

@@ -10,10 +10,12 @@
 namespace reattn::kernels::cuda {
 namespace {
 
+constexpr int kBlock = 1024;
+constexpr int kPerThread = kLogitsPerBlock / kBlock;
 constexpr int kBins = 2048;
 constexpr uint64_t kUnit = uint64_t{1} << 40;
-constexpr int kWarps = kLogitBlock / 32;
-constexpr int kBinsPerThread = kBins / kLogitBlock;
+constexpr int kWarps = kBlock / 32;
+constexpr int kBinsPerThread = kBins / kBlock;
 
 struct Histogram {
   uint64_t sums[kBins];
@@ -22,7 +24,8 @@ struct Histogram {
 
 // Counts and sums of what comes before something in the order.
 struct Run {
-  uint64_t count, sum;
+  uint64_t sum;
+  uint32_t count;
 };
 
 enum class Search : int32_t { kTopK, kTopP, kToken };
@@ -49,11 +52,12 @@ struct Work {
   State* states;     // [7], of each pass
   uint32_t* counts;  // [n_parts]
   int n_parts;
+  double inverse_temperature;
   SampleArgs args;
 };
 
-__device__ uint64_t fixed_weight(float logit, float max, float temperature) {
-  return __double2ull_rn(weight_of(logit, max, temperature) * static_cast<double>(kUnit));
+__device__ uint64_t fixed_weight(float logit, float max, double inverse_temperature) {
+  return __double2ull_rn(weight_of(logit, max, inverse_temperature) * static_cast<double>(kUnit));
 }
 
 // A histogram of the block's own logits; sums in two halves, of 2^31 at most.
@@ -61,7 +65,7 @@ struct LocalHistogram {
   uint32_t low[kBins], high[kBins], counts[kBins];
 
   __device__ void clear() {
-    for (int i = threadIdx.x; i < kBins; i += kLogitBlock) low[i] = high[i] = counts[i] = 0;
+    for (int i = threadIdx.x; i < kBins; i += kBlock) low[i] = high[i] = counts[i] = 0;
     __syncthreads();
   }
   __device__ void add(uint32_t bin, uint64_t weight) {
@@ -72,7 +76,7 @@ struct LocalHistogram {
   }
   __device__ void add_to(Histogram& h) {
     __syncthreads();
-    for (int i = threadIdx.x; i < kBins; i += kLogitBlock) {
+    for (int i = threadIdx.x; i < kBins; i += kBlock) {
       if (counts[i] == 0) continue;
       atomicAdd(&h.counts[i], counts[i]);
       const uint64_t sum = low[i] + (uint64_t{high[i]} << 20);
@@ -88,6 +92,19 @@ struct Found {
   uint32_t bin;
 };
 
+// Of each lane, the sums up to and with it.
+__device__ Run scan_warp(Run v) {
+  for (int step = 1; step < 32; step *= 2) {
+    const uint32_t count = __shfl_up_sync(0xFFFFFFFFu, v.count, step);
+    const uint64_t sum = __shfl_up_sync(0xFFFFFFFFu, v.sum, step);
+    if (static_cast<int>(threadIdx.x % 32) >= step) {
+      v.count += count;
+      v.sum += sum;
+    }
+  }
+  return v;
+}
+
 // Of the bins from the highest down, the first with which the run reaches the target. In every
 // thread of the block.
 __device__ Found find_bin(const Histogram& h, Run before, uint64_t target, bool by_count) {
@@ -100,35 +117,21 @@ __device__ Found find_bin(const Histogram& h, Run before, uint64_t target, bool 
     own.count += h.counts[first - i];
     own.sum += h.sums[first - i];
   }
-  Run up_to = own;  // with this thread's
-  for (int step = 1; step < 32; step *= 2) {
-    const uint64_t count = __shfl_up_sync(0xFFFFFFFFu, up_to.count, step);
-    const uint64_t sum = __shfl_up_sync(0xFFFFFFFFu, up_to.sum, step);
-    if (lane >= step) {
-      up_to.count += count;
-      up_to.sum += sum;
-    }
-  }
-  __syncthreads();  // what an earlier call left has been read
+  const Run up_to = scan_warp(own);  // with this thread's
+  __syncthreads();                   // what an earlier call left has been read
   if (lane == 31) warp_totals[warp] = up_to;
   if (threadIdx.x == 0) found = Found{before, Run{}, Run{}, 0};
   __syncthreads();
-  Run run = before;
-  Run all{};
-  for (int w = 0; w < kWarps; ++w) {
-    if (w < warp) {
-      run.count += warp_totals[w].count;
-      run.sum += warp_totals[w].sum;
-    }
-    all.count += warp_totals[w].count;
-    all.sum += warp_totals[w].sum;
-  }
-  run.count += up_to.count - own.count;
-  run.sum += up_to.sum - own.sum;
-  const auto reached = [&] { return (by_count ? run.count : run.sum) >= target; };
+  const Run warps = scan_warp(warp_totals[lane]);
+  const Run all{__shfl_sync(0xFFFFFFFFu, warps.sum, 31), __shfl_sync(0xFFFFFFFFu, warps.count, 31)};
+  const Run mine{__shfl_sync(0xFFFFFFFFu, warps.sum, warp),
+                 __shfl_sync(0xFFFFFFFFu, warps.count, warp)};
+  Run run{before.sum + mine.sum - warp_totals[warp].sum + up_to.sum - own.sum,
+          before.count + mine.count - warp_totals[warp].count + up_to.count - own.count};
+  const auto reached = [&] { return (by_count ? uint64_t{run.count} : run.sum) >= target; };
   if (!reached()) {
     for (int i = 0; i < kBinsPerThread; ++i) {
-      const Run bin{h.counts[first - i], h.sums[first - i]};
+      const Run bin{h.sums[first - i], h.counts[first - i]};
       const Run previous = run;
       run.count += bin.count;
       run.sum += bin.sum;
@@ -156,20 +159,20 @@ __device__ uint64_t to_target(double sum, uint64_t total) {
 }
 
 // Pass 0: the histogram of the leading bits of all candidates.
-__global__ void __launch_bounds__(kLogitBlock) first_pass_kernel(const __grid_constant__ Work w) {
+__global__ void __launch_bounds__(kBlock, 1) first_pass_kernel(const __grid_constant__ Work w) {
   __shared__ LocalHistogram local;
   local.clear();
   wait_for_previous();
   let_next_start();
-  const float max = Peak{merge_bests(w.peaks, w.n_parts), 0}.max();
+  const float max = Peak{merge_bests<kBlock>(w.peaks, w.n_parts), 0}.max();
   uint64_t above_min_p = 0;
-  for (int i = 0; i < kLogitsPerThread; ++i) {
-    const int64_t id = int64_t{blockIdx.x} * kLogitsPerBlock + i * kLogitBlock + threadIdx.x;
+  for (int i = 0; i < kPerThread; ++i) {
+    const int64_t id = int64_t{blockIdx.x} * kLogitsPerBlock + i * kBlock + threadIdx.x;
     if (id >= w.args.n_vocab) break;
     const float logit = w.args.logits[id];
     const uint32_t order = order_of(logit);
     if (order == 0) continue;
-    const double exact = weight_of(logit, max, w.args.temperature);
+    const double exact = weight_of(logit, max, w.inverse_temperature);
     const uint64_t weight = __double2ull_rn(exact * static_cast<double>(kUnit));
     if (exact >= w.args.min_p || logit == max)
       above_min_p += weight;  // the best stays whatever min_p is
@@ -185,7 +188,7 @@ __global__ void __launch_bounds__(kLogitBlock) first_pass_kernel(const __grid_co
 
 // Two passes a search: the histograms of the next bits of those candidates that share the bits
 // found so far.
-__global__ void __launch_bounds__(kLogitBlock)
+__global__ void __launch_bounds__(kBlock, 1)
     search_kernel(const __grid_constant__ Work w, Search search, int level, int previous,
                   int pass) {
   __shared__ LocalHistogram local;
@@ -200,8 +203,7 @@ __global__ void __launch_bounds__(kLogitBlock)
     if (previous < 0) {
       const Found all = find_bin(first, Run{}, ~uint64_t{0}, false);
       state.total = all.all.sum;
-      if (by_count)
-        state.target = max(uint64_t{1}, min(all.all.count, static_cast<uint64_t>(w.args.top_k)));
+      if (by_count) state.target = max(1u, min(all.all.count, static_cast<uint32_t>(w.args.top_k)));
     } else {  // what the search before has cut off
       const bool count = previous == static_cast<int>(Search::kTopK);
       const State& last = w.states[pass - 1];
@@ -231,14 +233,14 @@ __global__ void __launch_bounds__(kLogitBlock)
 
   const int shift = level == 1 ? 21 : 10, next = level == 1 ? 10 : 0;
   const uint32_t mask = level == 1 ? 2047 : 1023;
-  const float max = Peak{merge_bests(w.peaks, w.n_parts), 0}.max();
-  for (int i = 0; i < kLogitsPerThread; ++i) {
-    const int64_t id = int64_t{blockIdx.x} * kLogitsPerBlock + i * kLogitBlock + threadIdx.x;
+  const float max = Peak{merge_bests<kBlock>(w.peaks, w.n_parts), 0}.max();
+  for (int i = 0; i < kPerThread; ++i) {
+    const int64_t id = int64_t{blockIdx.x} * kLogitsPerBlock + i * kBlock + threadIdx.x;
     if (id >= w.args.n_vocab) break;
     const float logit = w.args.logits[id];
     const uint32_t order = order_of(logit);
     if (order == 0 || order >> shift != state.prefix) continue;
-    local.add(order >> next & mask, fixed_weight(logit, max, w.args.temperature));
+    local.add(order >> next & mask, fixed_weight(logit, max, w.inverse_temperature));
   }
   local.add_to(level == 1 ? w.sums->second[s] : w.sums->third[s]);
 }
@@ -247,33 +249,32 @@ __global__ void __launch_bounds__(kLogitBlock)
 __device__ uint32_t block_count(uint32_t n, uint32_t& before) {
   __shared__ uint32_t warps[kWarps];
   const int lane = threadIdx.x % 32;
-  uint32_t up_to = n;
-  for (int step = 1; step < 32; step *= 2) {
-    const uint32_t other = __shfl_up_sync(0xFFFFFFFFu, up_to, step);
-    if (lane >= step) up_to += other;
-  }
+  const auto scan = [&](uint32_t v) {
+    for (int step = 1; step < 32; step *= 2) {
+      const uint32_t other = __shfl_up_sync(0xFFFFFFFFu, v, step);
+      if (lane >= step) v += other;
+    }
+    return v;
+  };
+  const uint32_t up_to = scan(n);
   __syncthreads();
   if (lane == 31) warps[threadIdx.x / 32] = up_to;
   __syncthreads();
-  uint32_t all = 0;
-  before = up_to - n;
-  for (int w = 0; w < kWarps; ++w) {
-    if (w < static_cast<int>(threadIdx.x / 32)) before += warps[w];
-    all += warps[w];
-  }
-  return all;
+  const uint32_t all = scan(warps[lane]);
+  before = __shfl_sync(0xFFFFFFFFu, all, threadIdx.x / 32) - warps[threadIdx.x / 32] + up_to - n;
+  return __shfl_sync(0xFFFFFFFFu, all, 31);
 }
 
 // Of the logits at which the last run ends, the one it ends with: equals are taken by ascending id.
 // Blocks count their equals; the last to do so knows in which part the token lies.
-__global__ void __launch_bounds__(kLogitBlock)
+__global__ void __launch_bounds__(kBlock, 1)
     token_kernel(const __grid_constant__ Work w, int pass) {
   __shared__ bool is_last;
   __shared__ int part;
   __shared__ uint32_t part_skip;
   wait_for_previous();
   let_next_start();
-  const Peak peak = merge_peaks(w.peaks, w.n_parts);
+  const Peak peak = merge_peaks<kBlock>(w.peaks, w.n_parts);
   const State state = w.states[pass - 1];
   const Found f =
       find_bin(w.sums->third[static_cast<int>(Search::kToken)], state.before, state.target, false);
@@ -283,8 +284,8 @@ __global__ void __launch_bounds__(kLogitBlock)
   const auto count_equals = [&](int64_t part, uint32_t skip) {  // the id after `skip` equals, or -1
     uint32_t n = 0;
     int32_t id_after = -1;
-    for (int i = 0; i < kLogitsPerThread; ++i) {
-      const int64_t id = part * kLogitsPerBlock + int64_t{threadIdx.x} * kLogitsPerThread + i;
+    for (int i = 0; i < kPerThread; ++i) {
+      const int64_t id = part * kLogitsPerBlock + int64_t{threadIdx.x} * kPerThread + i;
       if (id >= w.args.n_vocab || order_of(w.args.logits[id]) != order) continue;
       if (n++ == skip) id_after = static_cast<int32_t>(id);
     }
@@ -303,7 +304,7 @@ __global__ void __launch_bounds__(kLogitBlock)
   __threadfence();
 
   auto skip = static_cast<uint32_t>(n_taken(f, state.target, false) - 1);
-  for (int first = 0; first < w.n_parts; first += kLogitBlock) {
+  for (int first = 0; first < w.n_parts; first += kBlock) {
     const int p = first + static_cast<int>(threadIdx.x);
     const uint32_t n = p < w.n_parts ? __ldcg(&w.counts[p]) : 0;
     const uint32_t all = block_count(n, before);
@@ -342,16 +343,21 @@ void sample_candidates(Context& ctx, const SampleArgs& a) {
   Peak* peaks = ctx.scratch.take<Peak>(n_parts);
   Sums* sums = ctx.scratch.take<Sums>(1);
   State* states = ctx.scratch.take<State>(7);
-  const Work w{peaks, sums, states, ctx.scratch.take<uint32_t>(n_parts), static_cast<int>(n_parts),
+  const Work w{peaks,
+               sums,
+               states,
+               ctx.scratch.take<uint32_t>(n_parts),
+               static_cast<int>(n_parts),
+               1.0 / static_cast<double>(a.temperature),
                a};
   const dim3 grid(static_cast<unsigned>(n_parts));
   check(cudaMemsetAsync(sums, 0, sizeof(Sums), ctx.stream), "cudaMemsetAsync");
   find_peaks(ctx, a.logits, 1, a.n_vocab, peaks);
-  launch_early(ctx, first_pass_kernel, "first_pass_kernel", grid, kLogitBlock, w);
+  launch_early(ctx, first_pass_kernel, "first_pass_kernel", grid, kBlock, 0, w);
   int pass = 0, previous = -1;
   const auto search = [&](Search s) {
     for (int level = 1; level <= 2; ++level) {
-      launch_early(ctx, search_kernel, "search_kernel", grid, kLogitBlock, w, s, level, previous,
+      launch_early(ctx, search_kernel, "search_kernel", grid, kBlock, 0, w, s, level, previous,
                    pass++);
     }
     previous = static_cast<int>(s);
@@ -359,7 +365,7 @@ void sample_candidates(Context& ctx, const SampleArgs& a) {
   if (a.top_k > 0 && a.top_k < a.n_vocab) search(Search::kTopK);
   if (a.top_p < 1) search(Search::kTopP);
   search(Search::kToken);
-  launch_early(ctx, token_kernel, "token_kernel", grid, kLogitBlock, w, pass);
+  launch_early(ctx, token_kernel, "token_kernel", grid, kBlock, 0, w, pass);
 }
 
 }  // namespace reattn::kernels::cuda
