@@ -163,76 +163,126 @@ __device__ inline void tell(uint32_t* at, float threshold) {
 // is known.
 __device__ inline float below(uint32_t o) { return from_ordered(o - 2); }
 
-// One row in a quad: `take` is called where a score may be greater than the threshold. Exact selection of at most 4: lists of the
-// lanes, since their insertions need nobody else.
+// Number i (not known at compile time) of 4 or 8.
+__device__ inline float select4(float a, float b, float c, float d, uint32_t i) {
+  const float ab = (i & 1) != 0 ? b : a, cd = (i & 1) != 0 ? d : c;
+  return (i & 2) != 0 ? cd : ab;
+}
+__device__ inline float select8(const float (&v)[8], uint32_t i) {
+  const float low = select4(v[0], v[1], v[2], v[3], i), high = select4(v[4], v[5], v[6], v[7], i);
+  return (i & 4) != 0 ? high : low;
+}
+
+// Which maxima are greater than the threshold, as bits. A NaN among integers is greater than all: it hides what may lie beside it.
+__device__ inline uint32_t groups_above(const int32_t (&m)[4], bool integers, float threshold) {
+  uint32_t groups = 0;
+#pragma unroll
+  for (int g = 0; g < 4; ++g) {
+    const bool above = integers ? m[g] > __float_as_int(threshold) : __int_as_float(m[g]) > threshold;
+    groups |= above ? 1U << g : 0U;
+  }
+  return groups;
+}
+
+// Calls emit(score, position) for all scores above the threshold, of all lanes at once and in each lane in ascending order; −inf in
+// lanes that have none left. False where no lane had one.
+template <int kHalf, class Emit>
+__device__ inline bool each_above(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
+                                  float threshold, uint32_t lane, Emit&& emit) {
+  uint32_t groups = groups_above(m, integers, threshold);
+  bool some = false;
+  while (__any_sync(~0U, groups != 0)) {
+    const uint32_t g = (groups & 1) != 0 ? 0 : (groups & 2) != 0 ? 1 : (groups & 4) != 0 ? 2 : 3;
+    float v[8];
+    uint32_t mine = 0;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      v[i] = select4(score_at<kHalf>(d, i), score_at<kHalf>(d, 8 + i), score_at<kHalf>(d, 16 + i),
+                     score_at<kHalf>(d, 24 + i), g);
+      mine |= v[i] > threshold ? 1U << i : 0U;
+    }
+    const int32_t first = keys.start + static_cast<int32_t>(32 * g) + column_of(0, lane);
+    if (keys.ragged) {
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        if (!keys.has(first + column_of(i, 0))) mine &= ~(1U << i);
+      }
+    }
+    if (groups == 0) mine = 0;
+    groups &= groups - 1;
+    while (__any_sync(~0U, mine != 0)) {
+      const auto i = static_cast<uint32_t>(__ffs(static_cast<int>(mine)) - 1) % 8;
+      emit(mine != 0 ? select8(v, i) : -INFINITY, first + static_cast<int32_t>(8 * (i / 2) + i % 2));
+      mine &= mine - 1;
+      some = true;
+    }
+  }
+  return some;
+}
+
+// One row in a quad. `collect` is called where a score may be greater than the threshold; what it found may wait for `settle`, which
+// has the time of the next tile's product. Exact selection of at most 4: lists of the lanes, as their insertions need nobody else.
 template <int kPicks, bool kBlock1>
 class RunningRow {
  public:
   template <int kHalf>
-  __device__ void take(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
-                       float threshold, uint32_t lane) {
-#pragma unroll
-    for (int g = 0; g < 4; ++g) {
-      const bool maybe = integers ? m[g] > __float_as_int(threshold) : __int_as_float(m[g]) > threshold;
-      if (!__any_sync(~0U, maybe)) continue;
-#pragma unroll
-      for (int i = 8 * g; i < 8 * g + 8; ++i) {
-        const float score = score_at<kHalf>(d, i);
-        const int32_t position = keys.start + column_of(i, lane);
-        const bool hit = score > threshold && (!keys.ragged || keys.has(position));
-        if (__any_sync(~0U, hit)) list_.insert(hit ? score : -INFINITY, position);
-      }
-    }
+  __device__ bool collect(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
+                          float threshold, uint32_t lane, int32_t) {
+    bool again = false;  // the last of each lane waits
+    return each_above<kHalf>(d, m, integers, keys, threshold, lane, [&](float score, int32_t position) {
+      if (again) list_.insert(score_, position_);
+      again = true;
+      score_ = score;
+      position_ = position;
+    });
   }
-  __device__ float last(int32_t) const { return list_.last(); }
+  __device__ float settle(uint32_t, int32_t) {
+    list_.insert(score_, position_);
+    return list_.last();
+  }
   __device__ QuadList<1> picks(uint32_t lane) const { return list_.merged(lane); }
+  // At least top_k scores of the row are at least this, given what is surely the row's own in each lane.
+  static __device__ float bound(const int32_t (&m)[4]) {
+    float most = fmaxf(fmaxf(__int_as_float(m[0]), __int_as_float(m[1])),
+                       fmaxf(__int_as_float(m[2]), __int_as_float(m[3])));
+    for (int step = 1; step < 4; step *= 2) {
+      const float other = __shfl_xor_sync(~0U, most, step);
+      most = kPicks == 1 ? fmaxf(most, other) : fminf(most, other);
+    }
+    return most;
+  }
 
  private:
   LaneList<kPicks> list_;
+  float score_ = 0;  // what waits
+  int32_t position_ = 0;
 };
-
-// Number i (not known at compile time) of 8.
-__device__ inline float select8(const float (&v)[8], uint32_t i) {
-  const float a = (i & 1) != 0 ? v[1] : v[0], b = (i & 1) != 0 ? v[3] : v[2];
-  const float c = (i & 1) != 0 ? v[5] : v[4], d = (i & 1) != 0 ? v[7] : v[6];
-  const float ab = (i & 2) != 0 ? b : a, cd = (i & 2) != 0 ? d : c;
-  return (i & 4) != 0 ? cd : ab;
-}
 
 // More picks: one list of the quad, the lanes take turns.
 template <>
 class RunningRow<16, false> {
  public:
   template <int kHalf>
-  __device__ void take(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
-                       float threshold, uint32_t lane) {
+  __device__ bool collect(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
+                          float threshold, uint32_t lane, int32_t top_k) {
+    return each_above<kHalf>(d, m, integers, keys, threshold, lane, [&](float score, int32_t position) {
+      const Pick pick = score > -INFINITY ? make_pick(score, position) : kNoPick;
+      const uint32_t who = __ballot_sync(~0U, score > -INFINITY) >> (lane & 28U) & 15U;
 #pragma unroll
-    for (int g = 0; g < 4; ++g) {
-      const bool maybe = integers ? m[g] > __float_as_int(threshold) : __int_as_float(m[g]) > threshold;
-      if (!__any_sync(~0U, maybe)) continue;
-      float v[8];
-      uint32_t mine = 0;
-#pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        v[i] = score_at<kHalf>(d, 8 * g + i);
-        if (v[i] > threshold && (!keys.ragged || keys.has(keys.start + column_of(8 * g + i, lane)))) {
-          mine |= 1U << i;
-        }
-      }
-      while (const uint32_t who = __ballot_sync(~0U, mine != 0)) {
-        const auto i = static_cast<uint32_t>(__ffs(static_cast<int>(mine)) - 1) % 8;
-        const int32_t position = keys.start + column_of(static_cast<int>(8 * g + i), lane);
-        const Pick pick = mine != 0 ? make_pick(select8(v, i), position) : kNoPick;
-        // The quad's first lane that has something left gives it.
-        const uint32_t quad = who >> (lane & 28U) & 15U;
-        const int from = quad != 0 ? __ffs(static_cast<int>(quad)) - 1 : 0;
-        if (static_cast<uint32_t>(from) == lane % 4) mine &= mine - 1;
+      for (int from = 0; from < 4; ++from) {
+        if (!__any_sync(~0U, (who >> from & 1) != 0)) continue;
         list_.insert(__shfl_sync(~0U, pick, from, 4), lane);
       }
-    }
+    });
   }
-  __device__ float last(int32_t top_k) const { return list_.last(top_k); }
+  __device__ float settle(uint32_t, int32_t top_k) { return list_.last(top_k); }
   __device__ const QuadList<4>& picks(uint32_t) const { return list_; }
+  static __device__ float bound(const int32_t (&m)[4]) {
+    float least = fminf(fminf(__int_as_float(m[0]), __int_as_float(m[1])),
+                        fminf(__int_as_float(m[2]), __int_as_float(m[3])));
+    least = fminf(least, __shfl_xor_sync(~0U, least, 1));
+    return fminf(least, __shfl_xor_sync(~0U, least, 2));
+  }
 
  private:
   QuadList<4> list_;
@@ -243,9 +293,10 @@ template <int kPicks>
 class RunningRow<kPicks, true> {
  public:
   template <int kHalf>
-  __device__ void take(const float (&d)[64], const int32_t (&m)[4], bool, TileKeys keys, float threshold,
-                       uint32_t lane) {
-    float most = -INFINITY;  // of the quad, NaN left out
+  __device__ bool collect(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
+                          float threshold, uint32_t lane, int32_t) {
+    if (!__any_sync(~0U, groups_above(m, integers, threshold) != 0)) return false;
+    float most = -INFINITY;  // NaN left out
     if (keys.ragged) {
 #pragma unroll
       for (int i = 0; i < 32; ++i) {
@@ -258,23 +309,33 @@ class RunningRow<kPicks, true> {
     most = fmaxf(most, __shfl_xor_sync(~0U, most, 1));
     most = fmaxf(most, __shfl_xor_sync(~0U, most, 2));
     const bool hit = most > threshold;
-    if (!__any_sync(~0U, hit)) return;
-    int32_t column = kNowhere;
+    if (!__any_sync(~0U, hit)) return false;
+    int32_t column = INT32_MAX;
 #pragma unroll
     for (int i = 31; i >= 0; --i) {
       const int32_t at = column_of(i, lane);
       if (score_at<kHalf>(d, i) == most && (!keys.ragged || keys.has(keys.start + at))) column = at;
     }
-    column = min(column, __shfl_xor_sync(~0U, column, 1));
-    column = min(column, __shfl_xor_sync(~0U, column, 2));
-    list_.insert(hit ? make_pick(most, keys.start + column) : kNoPick, lane);
+    score_ = hit ? most : -INFINITY;
+    position_ = keys.start + column;  // of nothing where no score of the lane equals the greatest
+    nowhere_ = column == INT32_MAX;
+    return true;
   }
-  __device__ float last(int32_t top_k) const { return list_.last(top_k); }
+  __device__ float settle(uint32_t lane, int32_t top_k) {
+    Pick pick = score_ > -INFINITY && !nowhere_ ? make_pick(score_, position_) : kNoPick;
+    pick = max(pick, __shfl_xor_sync(~0U, pick, 1));
+    pick = max(pick, __shfl_xor_sync(~0U, pick, 2));
+    list_.insert(pick, lane);
+    return list_.last(top_k);
+  }
   __device__ const auto& picks(uint32_t) const { return list_; }
+  static __device__ float bound(const int32_t (&)[4]) { return -INFINITY; }
 
  private:
-  static constexpr int32_t kNowhere = INT32_MAX;
   QuadList<kPicks == 16 ? 4 : 1> list_;
+  float score_ = 0;  // what waits
+  int32_t position_ = 0;
+  bool nowhere_ = false;
 };
 
 // The two rows of a lane.
@@ -293,8 +354,8 @@ class RunningPicks {
     threshold8 = fmaxf(threshold8, below(row8));
   }
 
-  // True where thresholds may have risen.
-  __device__ bool take(const float (&d)[64], TileKeys keys) {
+  // Looks through a tile's scores, with as little as can be done while the accumulators are needed.
+  __device__ void collect(const float (&d)[64], TileKeys keys) {
     int32_t m0[4], m8[4];
     bool hit;
     if (integers_) {
@@ -305,16 +366,29 @@ class RunningPicks {
     } else {
       float_maxima<0>(d, m0);
       float_maxima<1>(d, m8);
-      hit = greatest(m0) > threshold0 || greatest(m8) > threshold8;
+      hit = (groups_above(m0, false, threshold0) | groups_above(m8, false, threshold8)) != 0;
     }
-    const bool any = __any_sync(~0U, hit) != 0;
-    if (any) {
-      row0.template take<0>(d, m0, integers_, keys, threshold0, lane_);
-      row8.template take<1>(d, m8, integers_, keys, threshold8, lane_);
-      threshold0 = fmaxf(threshold0, row0.last(top_k_));
-      threshold8 = fmaxf(threshold8, row8.last(top_k_));
-      count_signs();
+    if (!__any_sync(~0U, hit)) return;
+    float least0 = threshold0, least8 = threshold8;
+    if (!kBlock1 && __any_sync(~0U, least0 == -INFINITY || least8 == -INFINITY)) {  // the first tile
+      if (keys.ragged) {
+        valid_maxima<0>(d, keys, m0);
+        valid_maxima<1>(d, keys, m8);
+      }
+      least0 = fmaxf(least0, below(ordered(RunningRow<kPicks, kBlock1>::bound(m0))));
+      least8 = fmaxf(least8, below(ordered(RunningRow<kPicks, kBlock1>::bound(m8))));
     }
+    waits0_ = row0.template collect<0>(d, m0, integers_, keys, least0, lane_, top_k_);
+    waits8_ = row8.template collect<1>(d, m8, integers_, keys, least8, lane_, top_k_);
+  }
+
+  // Takes in what was collected. True where thresholds may have risen.
+  __device__ bool settle() {
+    const bool any = waits0_ || waits8_;
+    if (waits0_) threshold0 = fmaxf(threshold0, row0.settle(lane_, top_k_));
+    if (waits8_) threshold8 = fmaxf(threshold8, row8.settle(lane_, top_k_));
+    if (any) count_signs();
+    waits0_ = waits8_ = false;
     return any;
   }
 
@@ -324,9 +398,17 @@ class RunningPicks {
   float threshold0, threshold8;
 
  private:
-  static __device__ float greatest(const int32_t (&m)[4]) {
-    return fmaxf(fmaxf(__int_as_float(m[0]), __int_as_float(m[1])),
-                 fmaxf(__int_as_float(m[2]), __int_as_float(m[3])));
+  template <int kHalf>
+  __device__ void valid_maxima(const float (&d)[64], TileKeys keys, int32_t (&m)[4]) const {
+#pragma unroll
+    for (int g = 0; g < 4; ++g) {
+      float most = -INFINITY;
+#pragma unroll
+      for (int i = 8 * g; i < 8 * g + 8; ++i) {
+        if (keys.has(keys.start + column_of(i, lane_))) most = fmaxf(most, score_at<kHalf>(d, i));
+      }
+      m[g] = __float_as_int(most);
+    }
   }
   // Floats are ordered as integers are where thresholds are not negative.
   __device__ void count_signs() {
@@ -334,7 +416,7 @@ class RunningPicks {
   }
   uint32_t lane_;
   int32_t top_k_;
-  bool integers_;
+  bool integers_, waits0_ = false, waits8_ = false;
 };
 
 }  // namespace reattn::kernels::cuda

@@ -134,6 +134,12 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
   // Rows that are not there hear what concerns another, and tell nothing.
   uint32_t* told = s.thresholds == nullptr ? nullptr : s.thresholds + static_cast<int64_t>(item.kv_head) * s.n_rows;
   const int32_t last_row = s.n_rows - 1;
+  const auto settle = [&] {
+    if (picks.settle() && told != nullptr && lane % 4 == 0) {
+      if (row < s.n_rows) tell(told + row, picks.threshold0);
+      if (row + 8 < s.n_rows) tell(told + row + 8, picks.threshold8);
+    }
+  };
   Ring<C> ring;
   float d[64];
   for (int32_t tile = item.tile; tile < item.tile_end; ++tile) {
@@ -151,6 +157,8 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
       }
     }
     wgmma_commit();
+    // Meanwhile: what the last tile brought, and what other splits know.
+    settle();
     uint32_t heard0 = 0, heard8 = 0;
     if (told != nullptr) {
       heard0 = heard(told + min(row, last_row));
@@ -162,12 +170,9 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
     ring.advance();
     const int32_t start = s.origin + tile * kScoreTile;
     picks.hear(heard0, heard8);
-    const TileKeys keys{start, s.begin, s.end, start < s.begin || start + kScoreTile > s.end};
-    if (picks.take(d, keys) && told != nullptr && lane % 4 == 0) {
-      if (row < s.n_rows) tell(told + row, picks.threshold0);
-      if (row + 8 < s.n_rows) tell(told + row + 8, picks.threshold8);
-    }
+    picks.collect(d, {start, s.begin, s.end, start < s.begin || start + kScoreTile > s.end});
   }
+  settle();
 
   const auto store = [&](const auto& list, int32_t to) {
     constexpr int32_t kSlots = sizeof(list) / sizeof(Pick);
