@@ -239,7 +239,8 @@ std::vector<int32_t> draw_picks(int64_t n, int64_t begin, int64_t end, unsigned 
   return picks;
 }
 
-void bench_vote(int64_t n_picks, int64_t n_tokens, int64_t n_sequences, int32_t n_anchors) {
+void bench_vote(int64_t n_picks, int64_t n_tokens, int64_t n_sequences, int32_t n_anchors,
+                bool profile = false) {
   Bench bench;
   std::vector<VoteArgs> votes;
   std::vector<ExpandArgs> expands;
@@ -253,6 +254,11 @@ void bench_vote(int64_t n_picks, int64_t n_tokens, int64_t n_sequences, int32_t 
                        bench.allocate<int32_t>(static_cast<size_t>(n_anchors * kSpan)), bench.allocate<int32_t>(1)});
   }
   cuda::Context& c = bench.context();
+  if (profile) {
+    cuda::vote(c, votes);
+    cuda::expand(c, expands);
+    return;
+  }
   constexpr int kRepeats = 20;
   const auto ms = [&](const std::function<void()>& work) {
     return bench.median_ms([&] {
@@ -285,8 +291,10 @@ int main(int argc, char** argv) {
       bench_vote(65'536, 1'048'576, 16, 256);
     }
     if (what == "profile") {
+      bench_vote(1024, 131'072, 1, 127, true);
+      bench_vote(65'536, 131'072, 1, 256, true);
       for (const Geometry& g : kGeometries) {
-        for (const int64_t n : {8'192, 131'072}) bench_step(g, n, 1, true);
+        for (const int64_t n : {8'192, 131'072, 1'048'576}) bench_step(g, n, 1, true);
       }
     }
     if (what == "all" || what == "step") {

@@ -15,8 +15,6 @@ template <class T, int kLanes, int kDim>
 __global__ void __launch_bounds__(32 * kAttendWarps, 2)
     attend_split_kernel(const __grid_constant__ AttendBatch batch) {
   extern __shared__ __align__(16) unsigned char shared[];
-  wait_for_previous();
-  start_next();
   SplitAttend<T, kLanes, kDim>::run(batch, shared);
 }
 
@@ -108,6 +106,7 @@ int32_t heads_per_block(int32_t n_kv_heads) {
 
 template <class T, int kLanes, int kDim>
 void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
+  using Split = SplitAttend<T, kLanes, kDim>;
   const AttendArgs& first = list[0];
   AttendBatch batch{};
   batch.n_queries = static_cast<int32_t>(first.n_queries);
@@ -118,6 +117,7 @@ void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
   batch.n_row_blocks = (batch.group * batch.n_queries + kAttendRows - 1) / kAttendRows;
   batch.heads_per_block = heads_per_block(batch.n_kv_heads);
   batch.warps_per_head = kAttendWarps / batch.heads_per_block;
+  batch.chunk = std::max(32, batch.warps_per_head * Split::kKeys);
   batch.interleaved = first.rope.layout == RopeLayout::kInterleaved;
   int64_t longest = 1;
   for (size_t i = 0; i < list.size(); ++i) {
@@ -140,8 +140,7 @@ void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
   const int64_t n_blocks = static_cast<int64_t>(n_groups) * static_cast<int64_t>(list.size());
   const auto n_splits = static_cast<int32_t>(std::clamp<int64_t>(
       2 * ctx.n_sms / n_blocks, 1,
-      std::min<int64_t>((longest + 32 * batch.warps_per_head - 1) / (32 * batch.warps_per_head),
-                        kMaxSplits)));
+      std::min<int64_t>((longest + batch.chunk / 2 - 1) / (batch.chunk / 2), kMaxSplits)));
   const size_t n_sums = list.size() * static_cast<size_t>(batch.n_queries) *
                         static_cast<size_t>(batch.n_heads) * static_cast<size_t>(n_splits);
   const size_t sum_bytes = n_sums * static_cast<size_t>(batch.head_dim) * sizeof(float);
@@ -150,12 +149,7 @@ void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
   batch.weights = ctx.scratch.take<float2>(n_sums);
 
   const int32_t n_warps = batch.heads_per_block * batch.warps_per_head;
-  using Split = SplitAttend<T, kLanes, kDim>;
-  constexpr size_t kRoom = 108 * 1024;  // two blocks fit a multiprocessor
-  const size_t key_bytes = Split::key_bytes(batch.head_dim, batch.heads_per_block);
-  batch.chunk = static_cast<int32_t>(std::min<size_t>(kRoom / key_bytes / 4 * 4, 256));
-  const size_t shared =
-      std::max(batch.chunk * key_bytes, Split::join_bytes(batch.head_dim, n_warps));
+  const size_t shared = Split::shared_bytes(batch.head_dim, batch.chunk, n_warps);
   check(cudaFuncSetAttribute(attend_split_kernel<T, kLanes, kDim>,
                              cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
         "attend: cudaFuncSetAttribute");

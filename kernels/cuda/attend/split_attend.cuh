@@ -1,12 +1,13 @@
 // Device code of attention for few queries. A block takes a part of the set for some KV heads and up to four rows (pairs of a query
-// and a query head of the KV head): chunks of keys, values and angles are copied into shared memory, and each warp goes through its
-// share of them for one KV head. Keys are rotated as they are read, sums are f32. What the warps found is joined in the block, what
-// the blocks found by a second kernel.
+// and a query head of the KV head), chunk by chunk: the block copies a chunk's angles and the addresses of its keys into shared
+// memory, each warp the keys and values of its share for one KV head, a step ahead of its arithmetic. Keys are rotated as they are
+// read, sums are f32. What the warps found is joined in the block, what the blocks found by a second kernel.
 #pragma once
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "kernels/cuda/select/launch.cuh"
 #include "reattn/kernels/types.hpp"
 
 namespace reattn::kernels::cuda {
@@ -37,21 +38,21 @@ struct AttendBatch {
   int32_t n_row_blocks;
   int32_t heads_per_block;     // KV heads; divides n_kv_heads
   int32_t warps_per_head;
-  int32_t chunk;               // keys that the shared memory takes
+  int32_t chunk;               // keys of a chunk: a power of two, a multiple of warps_per_head steps
   bool interleaved;
 };
 
-__device__ inline void copy_async(void* to, const void* from) {  // 16 bytes
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
-                   static_cast<uint32_t>(__cvta_generic_to_shared(to))),
-               "l"(from)
-               : "memory");
+template <int kBytes>
+__device__ inline void copy_async(void* to, const void* from) {
+  const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  if constexpr (kBytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(at), "l"(from) : "memory");
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(at), "l"(from), "n"(kBytes)
+                 : "memory");
+  }
 }
-__device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int kPending>
-__device__ inline void wait_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
-}
+__device__ inline void wait_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 // Four elements of a page as floats.
 template <class T>
@@ -80,31 +81,72 @@ struct SplitAttend {
   static constexpr int kKeys = kPasses * kSlots;  // of a step
   static constexpr float kNone = -1e30f;          // less than any exponent
 
-  struct Row {
-    const T* k;
-    const T* v;
+  // What a block has in shared memory. Chunk i is in part i modulo the number of parts.
+  struct Shared {
+    unsigned long long* pages;  // [4, chunk, 2] addresses of the pages of keys and of values
+    int32_t* tokens;            // [4, chunk]
+    float* angles;              // [2, 2, chunk, head_dim / 2] cosines, sines
+    T* ring;                    // of this warp: [2, 2, step, head_dim] keys, values
+    float* sums;                // over all of it, at the end: [warp, slot, row, head_dim]
+  };
+  static size_t shared_bytes(int32_t head_dim, int32_t chunk, int32_t n_warps) {
+    const size_t d = head_dim;
+    const size_t chunks = static_cast<size_t>(chunk) * (4 * 20 + 2 * d * sizeof(float));
+    const size_t rings = static_cast<size_t>(n_warps) * 4 * kKeys * d * sizeof(T);
+    const size_t sums = static_cast<size_t>(n_warps) * kSlots * kAttendRows * d * sizeof(float);
+    return chunks + rings > sums ? chunks + rings : sums;
+  }
+  __device__ static Shared lay_out(unsigned char* memory, int32_t chunk, int32_t d) {
+    Shared s{};
+    s.pages = reinterpret_cast<unsigned long long*>(memory);
+    s.tokens = reinterpret_cast<int32_t*>(s.pages + 8 * chunk);
+    s.angles = reinterpret_cast<float*>(s.tokens + 4 * chunk);
+    s.ring = reinterpret_cast<T*>(s.angles + 2 * chunk * d) + threadIdx.x / 32 * (4 * kKeys * d);
+    s.sums = reinterpret_cast<float*>(memory);
+    return s;
+  }
+
+  // The part of the set that a block has.
+  struct Part {
+    int32_t begin, end;
+    int32_t n_recalled, scope;
   };
 
-  // Of one key in shared memory: its rows of some KV heads, its angles, the address of its rows.
-  static size_t key_bytes(int32_t head_dim, int32_t n_heads) {
-    return static_cast<size_t>(head_dim) * (2 * n_heads * sizeof(T) + sizeof(float)) + sizeof(Row);
-  }
-  // Of what the warps hand over for the join: [warp, slot, row, head_dim].
-  static size_t join_bytes(int32_t head_dim, int32_t n_warps) {
-    return static_cast<size_t>(n_warps) * kSlots * kAttendRows * head_dim * sizeof(float);
-  }
-
-  // The cache rows, of KV head 0, of the key at index j of the set.
-  __device__ static Row find_row(const AttendSequence& s, int32_t n_recalled, int32_t j, int32_t d) {
-    int32_t token = j;
-    if (j >= s.n_global) {
-      j -= s.n_global;
-      token = j < n_recalled ? s.recalled[j] : s.local_begin + (j - n_recalled);
+  // What is copied for a chunk, in this order, each when the one before is visible to the block. Keys beyond the end repeat the last.
+  __device__ static void copy_tokens(const AttendBatch& b, const AttendSequence& s, const Shared& shared,
+                                     const Part& part, int32_t chunk) {
+    const auto i = static_cast<int32_t>(threadIdx.x);
+    if (i >= b.chunk) return;
+    int32_t j = min(part.begin + chunk * b.chunk + i, part.end - 1);
+    int32_t* to = shared.tokens + (chunk & 3) * b.chunk + i;
+    if (j < s.n_global) {
+      *to = j;
+    } else if ((j -= s.n_global) < part.n_recalled) {
+      copy_async<4>(to, s.recalled + j);
+    } else {
+      *to = s.local_begin + (j - part.n_recalled);
     }
-    constexpr auto kPage = static_cast<int32_t>(kPageTokens);
-    const int32_t at = token % kPage * d;
-    return {static_cast<const T*>(s.k[token / kPage]) + at,
-            static_cast<const T*>(s.v[token / kPage]) + at};
+  }
+  __device__ static void copy_pages(const AttendBatch& b, const AttendSequence& s, const Shared& shared,
+                                    int32_t chunk) {
+    const auto i = static_cast<int32_t>(threadIdx.x);
+    if (i >= b.chunk) return;
+    const int32_t at = (chunk & 3) * b.chunk + i;
+    const int32_t page = shared.tokens[at] / static_cast<int32_t>(kPageTokens);
+    copy_async<8>(shared.pages + 2 * at, s.k + page);
+    copy_async<8>(shared.pages + 2 * at + 1, s.v + page);
+  }
+  __device__ static void copy_angles(const AttendBatch& b, const AttendSequence& s, const Shared& shared,
+                                     const Part& part, int32_t chunk, int32_t half) {
+    const int32_t first = part.begin + chunk * b.chunk;
+    const int32_t n = min(b.chunk, part.end - first) * half;
+    float* to = shared.angles + (chunk & 1) * 2 * b.chunk * half;
+    const float* cosines = s.cos + static_cast<int64_t>(first) * half;
+    const float* sines = s.sin + static_cast<int64_t>(first) * half;
+    for (auto i = static_cast<int32_t>(4 * threadIdx.x); i < n; i += 4 * blockDim.x) {
+      copy_async<16>(to + i, cosines + i);
+      copy_async<16>(to + b.chunk * half + i, sines + i);
+    }
   }
 
   __device__ static void rotate(float4& x, float4& y, const float4& c, const float4& s, bool interleaved) {
@@ -145,55 +187,6 @@ struct SplitAttend {
     return (lane & ~3) | row >> 1 | (row & 1) << 1;
   }
 
-  // The parts of the block's shared memory.
-  struct Shared {
-    Row* rows;    // [chunk]
-    float* cos;   // [chunk, head_dim / 2]
-    float* sin;   // [chunk, head_dim / 2]
-    T* k;         // [chunk, heads_per_block, head_dim]
-    T* v;         // [chunk, heads_per_block, head_dim]
-    float* sums;  // over all of it, at the end: [warp, slot, row, head_dim]
-  };
-  __device__ static Shared lay_out(const AttendBatch& b, unsigned char* memory, int32_t d) {
-    Shared s{};
-    s.rows = reinterpret_cast<Row*>(memory);
-    s.cos = reinterpret_cast<float*>(s.rows + b.chunk);
-    s.sin = s.cos + b.chunk * (d / 2);
-    s.k = reinterpret_cast<T*>(s.sin + b.chunk * (d / 2));
-    s.v = s.k + b.chunk * b.heads_per_block * d;
-    s.sums = reinterpret_cast<float*>(memory);
-    return s;
-  }
-
-  // Starts the copies of keys [begin, begin + n) of the set, in two groups: all but the values, and the values.
-  __device__ static void copy_chunk(const AttendBatch& b, const AttendSequence& s, const Shared& shared,
-                                    int32_t n_recalled, int32_t first_head, int32_t begin, int32_t n,
-                                    int32_t d) {
-    const int32_t me = threadIdx.x, n_threads = blockDim.x;
-    for (int32_t i = me; i < n; i += n_threads) {
-      shared.rows[i] = find_row(s, n_recalled, begin + i, d);
-    }
-    const int32_t half = d / 2;
-    for (int32_t i = me; i < n * half / 4; i += n_threads) {
-      copy_async(shared.cos + 4 * i, s.cos + static_cast<int64_t>(begin) * half + 4 * i);
-      copy_async(shared.sin + 4 * i, s.sin + static_cast<int64_t>(begin) * half + 4 * i);
-    }
-    __syncthreads();
-    constexpr int kPerCopy = 16 / sizeof(T);
-    const int32_t n_pieces = d / kPerCopy, n_rows = n * b.heads_per_block;
-    const int64_t head_stride = kPageTokens * d;
-    for (int which = 0; which < 2; ++which) {
-      T* to = which == 0 ? shared.k : shared.v;
-      for (int32_t i = me; i < n_rows * n_pieces; i += n_threads) {
-        const int32_t row = i / n_pieces, piece = i % n_pieces;
-        const int32_t key = row / b.heads_per_block, head = row % b.heads_per_block;
-        const T* from = which == 0 ? shared.rows[key].k : shared.rows[key].v;
-        copy_async(to + i * kPerCopy, from + (first_head + head) * head_stride + piece * kPerCopy);
-      }
-      commit_copies();
-    }
-  }
-
   __device__ static void run(const AttendBatch& b, unsigned char* memory) {
     const AttendSequence& s = b.sequences[blockIdx.z];
     const int32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -202,17 +195,22 @@ struct SplitAttend {
     const bool is_active = kDim == 8 * kLanes || 8 * c < d;
     const int32_t row_block = blockIdx.y % b.n_row_blocks;
     const int32_t first_head = blockIdx.y / b.n_row_blocks * b.heads_per_block;
-    const int32_t head_in_block = warp / b.warps_per_head, slice = warp % b.warps_per_head;
-    const int32_t kv_head = first_head + head_in_block;
-    const Shared shared = lay_out(b, memory, d);
-    const int32_t n_recalled = s.n_recalled == nullptr ? 0 : *s.n_recalled;
-    const int32_t scope = s.n_global + n_recalled + s.n_tokens - s.local_begin;
-    const auto begin = static_cast<int32_t>(static_cast<int64_t>(scope) * blockIdx.x / gridDim.x);
-    const auto end = static_cast<int32_t>(static_cast<int64_t>(scope) * (blockIdx.x + 1) / gridDim.x);
-    const int32_t n_chunks = (end - begin + b.chunk - 1) / b.chunk;
-    const auto chunk_begin = [&](int32_t i) { return begin + (end - begin) * i / n_chunks; };
-    if (n_chunks > 0) {
-      copy_chunk(b, s, shared, n_recalled, first_head, begin, chunk_begin(1) - begin, d);
+    const int32_t slice = warp % b.warps_per_head, kv_head = first_head + warp / b.warps_per_head;
+    const Shared shared = lay_out(memory, b.chunk, d);
+    wait_for_previous();
+    start_next();
+    Part part;
+    part.n_recalled = s.n_recalled == nullptr ? 0 : *s.n_recalled;
+    part.scope = s.n_global + part.n_recalled + s.n_tokens - s.local_begin;
+    part.begin = static_cast<int32_t>(static_cast<int64_t>(part.scope) * blockIdx.x / gridDim.x);
+    part.end = static_cast<int32_t>(static_cast<int64_t>(part.scope) * (blockIdx.x + 1) / gridDim.x);
+    const bool is_empty = part.begin == part.end;
+    if (!is_empty) {
+      for (int32_t chunk = 0; chunk < 3; ++chunk) copy_tokens(b, s, shared, part, chunk);
+      wait_copies();
+      __syncthreads();
+      copy_pages(b, s, shared, 0);
+      copy_pages(b, s, shared, 1);
     }
 
     // Element i of a lane's part: halves, 4 c + i and half + 4 c + i; interleaved, 8 c + i and 8 c + 4 + i.
@@ -231,7 +229,7 @@ struct SplitAttend {
 #pragma unroll
     for (int r = 0; r < kAttendRows; ++r) {
       const int32_t row = min(row_block * kAttendRows + r, n_rows - 1);
-      const int32_t seen = scope - b.n_queries + row / b.group + 1;
+      const int32_t seen = part.scope - b.n_queries + row / b.group + 1;
       if (r == 2 * (lane & 1) + (lane >> 1 & 1)) limit = seen;
       const auto angle = static_cast<int64_t>(seen - 1) * half + (is_active ? 4 * c : 0);
       rotate(qx[r], qy[r], load_four(s.cos + angle), load_four(s.sin + angle), b.interleaved);
@@ -241,85 +239,116 @@ struct SplitAttend {
       for (int i = 0; i < 8; ++i) all[i / 4][i % 4] *= scale;
     }
 
+    // Steps of this warp: those of its slice, chunk by chunk.
+    const int32_t steps_shift = 31 - __clz(b.chunk / (b.warps_per_head * kKeys));
+    const int32_t n_steps =
+        is_empty ? 0 : (part.end - part.begin + b.chunk - 1) / b.chunk << steps_shift;
+    const auto in_chunk = [&](int32_t step) {  // the first key of a step
+      return ((step & ((1 << steps_shift) - 1)) * b.warps_per_head + slice) * kKeys;
+    };
+    const auto copy_step = [&](int32_t step) {
+      const int32_t chunk = step >> steps_shift, first = in_chunk(step);
+      if (step >= n_steps || part.begin + chunk * b.chunk + first >= part.end) return;
+      T* to = shared.ring + (step & 1) * 2 * kKeys * d + slot * d + 8 * c;
+      const int32_t of_lane = kv_head * static_cast<int32_t>(kPageTokens) * d + 8 * c;
+#pragma unroll
+      for (int pass = 0; pass < kPasses; ++pass) {
+        const int32_t at = (chunk & 3) * b.chunk + first + pass * kSlots + slot;
+        const ulonglong2 pages = reinterpret_cast<const ulonglong2*>(shared.pages)[at];
+        const int32_t row =
+            (shared.tokens[at] % static_cast<int32_t>(kPageTokens)) * d + of_lane;
+        if (!is_active) continue;
+#pragma unroll
+        for (int i = 0; i < 8; i += 16 / sizeof(T)) {
+          copy_async<16>(to + pass * kSlots * d + i, reinterpret_cast<const T*>(pages.x) + row + i);
+          copy_async<16>(to + (kKeys + pass * kSlots) * d + i,
+                         reinterpret_cast<const T*>(pages.y) + row + i);
+        }
+      }
+    };
+    if (!is_empty) {
+      wait_copies();
+      __syncthreads();
+      copy_angles(b, s, shared, part, 0, half);
+      copy_step(0);
+    }
+
     float acc[kAttendRows][8] = {};
     float most = kNone, sum = 0;  // of this lane's row; the sum over this slot's keys
-    for (int32_t chunk = 0; chunk < n_chunks; ++chunk) {
-      const int32_t first = chunk_begin(chunk), n = chunk_begin(chunk + 1) - first;
-      if (chunk > 0) {
-        __syncthreads();  // the chunk before has been read
-        copy_chunk(b, s, shared, n_recalled, first_head, first, n, d);
+    for (int32_t step = 0; step < n_steps; ++step) {
+      const int32_t chunk = step >> steps_shift;
+      wait_copies();
+      if ((step & ((1 << steps_shift) - 1)) == 0) {  // the chunk is visible, the one before has been read
+        __syncthreads();
+        copy_angles(b, s, shared, part, chunk + 1, half);
+        copy_pages(b, s, shared, chunk + 2);
+        copy_tokens(b, s, shared, part, chunk + 3);
+      } else {
+        __syncwarp();
       }
-      wait_copies<1>();
-      __syncthreads();
-      const int32_t my_end = n * (slice + 1) / b.warps_per_head;
-      bool has_values = false;
-      for (int32_t key0 = n * slice / b.warps_per_head; key0 < my_end || !has_values; key0 += kKeys) {
-        float p[kPasses];
-        float step_most = kNone;
+      copy_step(step + 1);
+      const int32_t first = in_chunk(step), first_j = part.begin + chunk * b.chunk + first;
+      if (first_j >= part.end) continue;
+      const T* keys = shared.ring + (step & 1) * 2 * kKeys * d + slot * d;
+      const T* values_of = keys + kKeys * d + 8 * c;
+      const float* angles =
+          shared.angles + ((chunk & 1) * 2 * b.chunk + first + slot) * half + (is_active ? 4 * c : 0);
+      float p[kPasses];
+      float step_most = kNone;
 #pragma unroll
-        for (int pass = 0; pass < kPasses; ++pass) {
-          const int32_t key = key0 + pass * kSlots + slot, in_chunk = min(key, n - 1);
-          float4 x = make_float4(0, 0, 0, 0), y = x, cosines = x, sines = x;
-          if (is_active) {
-            const T* k = shared.k + (in_chunk * b.heads_per_block + head_in_block) * d;
-            x = load_four(k + x_at);
-            y = load_four(k + y_at);
-            cosines = load_four(shared.cos + in_chunk * half + 4 * c);
-            sines = load_four(shared.sin + in_chunk * half + 4 * c);
-          }
-          rotate(x, y, cosines, sines, b.interleaved);
-          float dots[kAttendRows];
-#pragma unroll
-          for (int r = 0; r < kAttendRows; ++r) dots[r] = dot(x, qx[r], y, qy[r]);
-          p[pass] = reduce(dots, lane);
-          if (key >= my_end || first + key >= limit) p[pass] = -INFINITY;
-          step_most = fmaxf(step_most, p[pass]);
+      for (int pass = 0; pass < kPasses; ++pass) {
+        float4 x = make_float4(0, 0, 0, 0), y = x;
+        if (is_active) {
+          x = load_four(keys + pass * kSlots * d + x_at);
+          y = load_four(keys + pass * kSlots * d + y_at);
         }
+        rotate(x, y, load_four(angles + pass * kSlots * half),
+               load_four(angles + (b.chunk + pass * kSlots) * half), b.interleaved);
+        float dots[kAttendRows];
 #pragma unroll
-        for (int distance = kLanes; distance < 32; distance *= 2) {
-          step_most = fmaxf(step_most, __shfl_xor_sync(~0u, step_most, distance));
+        for (int r = 0; r < kAttendRows; ++r) dots[r] = dot(x, qx[r], y, qy[r]);
+        p[pass] = reduce(dots, lane);
+        if (first_j + pass * kSlots + slot >= min(limit, part.end)) p[pass] = -INFINITY;
+        step_most = fmaxf(step_most, p[pass]);
+      }
+#pragma unroll
+      for (int distance = kLanes; distance < 32; distance *= 2) {
+        step_most = fmaxf(step_most, __shfl_xor_sync(~0u, step_most, distance));
+      }
+      if (__any_sync(~0u, step_most > most)) {
+        const float new_most = fmaxf(most, step_most);
+        const float factor = exp2f(most - new_most);
+        most = new_most;
+        sum *= factor;
+#pragma unroll
+        for (int r = 0; r < kAttendRows; ++r) {
+          const float of_row = __shfl_sync(~0u, factor, lane_of_row(lane, r));
+#pragma unroll
+          for (float& x : acc[r]) x *= of_row;
         }
-        if (__any_sync(~0u, step_most > most)) {
-          const float new_most = fmaxf(most, step_most);
-          const float factor = exp2f(most - new_most);
-          most = new_most;
-          sum *= factor;
+      }
 #pragma unroll
-          for (int r = 0; r < kAttendRows; ++r) {
-            const float of_row = __shfl_sync(~0u, factor, lane_of_row(lane, r));
+      for (int pass = 0; pass < kPasses; ++pass) {
+        p[pass] = exp2f(p[pass] - most);
+        sum += p[pass];
+      }
 #pragma unroll
-            for (float& x : acc[r]) x *= of_row;
-          }
+      for (int pass = 0; pass < kPasses; ++pass) {
+        float4 x = make_float4(0, 0, 0, 0), y = x;
+        if (is_active) {
+          x = load_four(values_of + pass * kSlots * d);
+          y = load_four(values_of + pass * kSlots * d + 4);
         }
+        const float values[8] = {x.x, x.y, x.z, x.w, y.x, y.y, y.z, y.w};
 #pragma unroll
-        for (int pass = 0; pass < kPasses; ++pass) {
-          p[pass] = exp2f(p[pass] - most);
-          sum += p[pass];
-        }
-        if (!has_values) {
-          wait_copies<0>();
-          __syncthreads();
-          has_values = true;
-        }
+        for (int r = 0; r < kAttendRows; ++r) {
+          const float weight = __shfl_sync(~0u, p[pass], lane_of_row(lane, r));
 #pragma unroll
-        for (int pass = 0; pass < kPasses; ++pass) {
-          const int32_t in_chunk = min(key0 + pass * kSlots + slot, n - 1);
-          const T* v = shared.v + (in_chunk * b.heads_per_block + head_in_block) * d + 8 * c;
-          float4 x = make_float4(0, 0, 0, 0), y = x;
-          if (is_active) {
-            x = load_four(v);
-            y = load_four(v + 4);
-          }
-          const float values[8] = {x.x, x.y, x.z, x.w, y.x, y.y, y.z, y.w};
-#pragma unroll
-          for (int r = 0; r < kAttendRows; ++r) {
-            const float weight = __shfl_sync(~0u, p[pass], lane_of_row(lane, r));
-#pragma unroll
-            for (int i = 0; i < 8; ++i) acc[r][i] += weight * values[i];
-          }
+          for (int i = 0; i < 8; ++i) acc[r][i] += weight * values[i];
         }
       }
     }
+    wait_copies();  // what was copied for chunks that do not exist
 
     __shared__ float2 of_warps[kAttendWarps][kAttendRows];
 #pragma unroll

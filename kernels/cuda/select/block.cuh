@@ -54,18 +54,24 @@ __device__ void block_sort(Key (&keys)[kPer], int32_t n, Key* shared) {
     const bool is_low = (index & stride) == 0, ascending = ((index & run) == 0) != kDescending;
     if ((is_low == ascending) == (other < keys[r])) keys[r] = other;
   };
+  const bool has_keys = me / kWarp * kWarp * kPer < n;  // the warp
   for (int32_t run = 2; run <= n; run *= 2) {
     int32_t stride = run / 2;
     for (; stride >= kWarp * kPer; stride /= 2) {
       __syncthreads();
+      if (has_keys) {
 #pragma unroll
-      for (int r = 0; r < kPer; ++r) shared[r * blockDim.x + me] = keys[r];
+        for (int r = 0; r < kPer; ++r) shared[r * blockDim.x + me] = keys[r];
+      }
       __syncthreads();
+      if (has_keys) {
 #pragma unroll
-      for (int r = 0; r < kPer; ++r) {
-        keep(r, shared[r * blockDim.x + (me ^ stride / kPer)], run, stride);
+        for (int r = 0; r < kPer; ++r) {
+          keep(r, shared[r * blockDim.x + (me ^ stride / kPer)], run, stride);
+        }
       }
     }
+    if (!has_keys) continue;
     for (; stride >= kPer; stride /= 2) {
 #pragma unroll
       for (int r = 0; r < kPer; ++r) {

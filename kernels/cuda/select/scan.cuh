@@ -37,7 +37,7 @@ struct ScanSequence {
   const float* q;        // [n_queries, n_heads, head_dim]
   int32_t* picks;        // [n_voters, n_heads, top_k]
   int32_t begin, end;    // the middle
-  int64_t first_tile;    // tiles of the sequences before this one
+  int32_t first_tile;    // tiles of the sequences before this one
 };
 
 // The work is one list of tiles: sequence by sequence, unit by unit, tile by tile. A unit is a KV head and a block of columns, the
@@ -45,23 +45,26 @@ struct ScanSequence {
 struct ScanBatch {
   ScanSequence sequences[kScanBatch];
   PickKey* partials;     // [n_shares + n_units, columns of a unit, top_k]: that of share c and unit u is number c + u
-  int64_t n_tiles;
   int32_t n_sequences;
   int32_t n_shares;
+  int32_t share_tiles;   // of a share, and one more in the first n_longer
+  int32_t n_longer;
   int32_t n_queries, n_heads, n_kv_heads, group;
   int32_t n_columns;     // of a KV head: group · voters
   int32_t n_column_blocks;
   int32_t vote_stride, top_k;
 };
 
-__device__ inline int64_t share_begin(const ScanBatch& b, int64_t share) {
-  return share * b.n_tiles / b.n_shares;
+__device__ inline int32_t share_begin(const ScanBatch& b, int32_t share) {
+  return share * b.share_tiles + min(share, b.n_longer);
 }
-__device__ inline int32_t share_of(const ScanBatch& b, int64_t tile) {
-  return static_cast<int32_t>(((tile + 1) * b.n_shares - 1) / b.n_tiles);
+__device__ inline int32_t share_of(const ScanBatch& b, int32_t tile) {
+  const int32_t in_longer = b.n_longer * (b.share_tiles + 1);
+  return tile < in_longer ? tile / (b.share_tiles + 1)
+                          : b.n_longer + (tile - in_longer) / b.share_tiles;
 }
 
-// Puts four keys in descending order; where they rise and then fall, or the other way round, half the work does.
+// Puts four keys in descending order; where they fall and then rise, or the other way round, less does.
 __device__ inline void order(PickKey& a, PickKey& b) {
   const PickKey low = min(a, b);
   a = max(a, b);
@@ -79,6 +82,23 @@ __device__ inline void order_bitonic(PickKey (&k)[4]) {
   order(k[1], k[3]);
   order(k[0], k[1]);
   order(k[2], k[3]);
+}
+// The best four of two ordered lists of four, ordered.
+__device__ inline void join_four(PickKey (&k)[4], const PickKey (&other)[4]) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) k[i] = max(k[i], other[3 - i]);
+  order_bitonic(k);
+}
+// The best four of the lanes that differ in the bits from kFirst on.
+template <int kFirst>
+__device__ inline void join_lanes(PickKey (&k)[4]) {
+#pragma unroll
+  for (int distance = kFirst; distance < kWarp; distance *= 2) {
+    PickKey other[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) other[i] = __shfl_xor_sync(kAllLanes, k[i], distance);
+    join_four(k, other);
+  }
 }
 
 template <DType kType>
@@ -195,19 +215,19 @@ struct Scan {
   };
   struct Unit {
     int32_t sequence, kv_head, column_block;
-    int64_t begin, end;  // its tiles in the list
+    int32_t begin, end;  // its tiles in the list
   };
 
-  __device__ static Unit find_unit(const ScanBatch& b, int64_t tile) {
+  __device__ static Unit find_unit(const ScanBatch& b, int32_t tile) {
     Unit u;
     u.sequence = 0;
     for (int32_t i = 1; i < b.n_sequences; ++i) u.sequence += b.sequences[i].first_tile <= tile;
     const ScanSequence& s = b.sequences[u.sequence];
     const int32_t n_tiles = (s.end + kKeys - 1) / kKeys - s.begin / kKeys;
-    const auto unit = static_cast<int32_t>((tile - s.first_tile) / n_tiles);
+    const int32_t unit = (tile - s.first_tile) / n_tiles;
     u.kv_head = unit / b.n_column_blocks;
     u.column_block = unit % b.n_column_blocks;
-    u.begin = s.first_tile + static_cast<int64_t>(unit) * n_tiles;
+    u.begin = s.first_tile + unit * n_tiles;
     u.end = u.begin + n_tiles;
     return u;
   }
@@ -357,19 +377,9 @@ struct Scan {
         four[i % 4] = pick_key(acc[i / 2][n][j + 2 * (i % 2)], first + 8 * i + g);
       }
       order_four(four);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) best[i] = max(best[i], four[3 - i]);
-      order_bitonic(best);
+      join_four(best, four);
     }
-#pragma unroll
-    for (int distance = 4; distance < kWarp; distance *= 2) {
-      PickKey other[4];
-#pragma unroll
-      for (int i = 0; i < 4; ++i) other[i] = __shfl_xor_sync(kAllLanes, best[3 - i], distance);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) best[i] = max(best[i], other[i]);
-      order_bitonic(best);
-    }
+    join_lanes<4>(best);
     const PickKey low = g % 2 == 0 ? best[0] : best[1], high = g % 2 == 0 ? best[2] : best[3];
     const PickKey mine = g >= top_k ? 0 : g < 2 ? low : high;
     list.score[0] = pick_score(mine);
@@ -415,13 +425,13 @@ struct Scan {
 
   __device__ static void run(const ScanBatch& b, Shared& shared) {
     const int32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, t = lane % 4;
-    const int64_t share_end = share_begin(b, blockIdx.x + 1);
-    for (int64_t from = share_begin(b, blockIdx.x); from < share_end;) {
+    const int32_t share_end = share_begin(b, blockIdx.x + 1);
+    for (int32_t from = share_begin(b, blockIdx.x); from < share_end;) {
       const Unit u = find_unit(b, from);
       const ScanSequence& s = b.sequences[u.sequence];
-      const int64_t end = min(u.end, share_end);
-      const auto first_tile = static_cast<int32_t>(s.begin / kKeys + (from - u.begin));
-      const auto end_tile = static_cast<int32_t>(s.begin / kKeys + (end - u.begin));
+      const int32_t end = min(u.end, share_end);
+      const int32_t first_tile = s.begin / kKeys + (from - u.begin);
+      const int32_t end_tile = s.begin / kKeys + (end - u.begin);
       constexpr int32_t kPageTiles = kPageTokens / kKeys;
       int32_t tile = first_tile + warp;
       wait_for_previous();

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/select/scan.cuh"
+#include "kernels/cuda/select/merge.cuh"
 
 namespace reattn::kernels::cuda {
 namespace {
@@ -20,31 +20,37 @@ __global__ void __launch_bounds__(kScanThreads, Scan<kType, kDim, kNTiles, kPerL
   S::run(batch, shared);
 }
 
-// Joins the partial lists of one row of picks. A block a row: each warp finds the best of its part of them in top_k rounds, then
-// each candidate of the warps finds its rank.
+// Joins the partial lists, a warp a row of picks; top_k ≤ 4.
 constexpr int32_t kMergeWarps = 4, kMergeThreads = kWarp * kMergeWarps;
 
 template <int kKeys, int kColumns>
-__global__ void __launch_bounds__(kMergeThreads) score_merge_kernel(const __grid_constant__ ScanBatch b) {
-  __shared__ PickKey bests[kMergeWarps][kMaxTopK];
-  const int32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, k = b.top_k;
-  const int32_t voter = blockIdx.x / b.n_heads, head = blockIdx.x % b.n_heads;
-  const int32_t sequence = blockIdx.y, kv_head = head / b.group;
-  const int32_t column = voter * b.group + head % b.group;
-  const ScanSequence& s = b.sequences[sequence];
-  const int64_t n_tiles = (s.end + kKeys - 1) / kKeys - s.begin / kKeys;
-  const int32_t in_sequence = kv_head * b.n_column_blocks + column / kColumns;
-  const int32_t unit = sequence * b.n_kv_heads * b.n_column_blocks + in_sequence;
-  const int64_t first_tile = s.first_tile + in_sequence * n_tiles;
-  const int32_t first_share = share_of(b, first_tile);
-  const int32_t n_lists = share_of(b, first_tile + n_tiles - 1) - first_share + 1;
-  const PickKey* lists =
-      b.partials + ((static_cast<int64_t>(first_share) + unit) * kColumns + column % kColumns) * k;
+__global__ void __launch_bounds__(kMergeThreads)
+    score_merge_few_kernel(const __grid_constant__ ScanBatch b, int32_t n_rows) {
+  const int32_t lane = threadIdx.x % kWarp;
+  const int32_t row = blockIdx.x * kMergeWarps + threadIdx.x / kWarp;
+  if (row >= n_rows) return;
+  const RowLists lists = find_lists<kKeys, kColumns>(b, blockIdx.y, row / b.n_heads, row % b.n_heads);
   wait_for_previous();
   start_next();
+  PickKey best[4] = {};
+  best_four(lists, b.top_k, best);
+  int32_t* picks = b.sequences[blockIdx.y].picks + static_cast<int64_t>(row) * b.top_k;
+  if (lane < b.top_k) picks[lane] = pick_position(nth(best, lane));
+}
+
+// Any top_k. A block a row: each warp finds the best of its part of the lists in top_k rounds, then each of these finds its rank.
+template <int kKeys, int kColumns>
+__global__ void __launch_bounds__(kMergeThreads) score_merge_kernel(const __grid_constant__ ScanBatch b) {
+  __shared__ PickKey bests[kMergeWarps][kMaxTopK];
   extern __shared__ PickKey found[];  // [n_lists, k]
+  const int32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, k = b.top_k;
+  const auto row = static_cast<int32_t>(blockIdx.x);
+  const RowLists lists = find_lists<kKeys, kColumns>(b, blockIdx.y, row / b.n_heads, row % b.n_heads);
+  const int32_t n_lists = lists.n;
+  wait_for_previous();
+  start_next();
   for (int32_t i = threadIdx.x; i < n_lists * k; i += kMergeThreads) {
-    found[i] = lists[static_cast<int64_t>(i / k) * kColumns * k + i % k];
+    found[i] = lists.first[static_cast<int64_t>(i / k) * lists.stride + i % k];
   }
   __syncthreads();
 
@@ -72,7 +78,7 @@ __global__ void __launch_bounds__(kMergeThreads) score_merge_kernel(const __grid
     }
   }
   __syncthreads();
-  int32_t* picks = s.picks + (static_cast<int64_t>(voter) * b.n_heads + head) * k;
+  int32_t* picks = b.sequences[blockIdx.y].picks + static_cast<int64_t>(row) * k;
   for (int32_t item = threadIdx.x; item < kMergeWarps * k; item += kMergeThreads) {
     const int32_t of_warp = item / k, i = item % k;
     const PickKey key = bests[of_warp][i];
@@ -115,26 +121,37 @@ void scan(Context& ctx, std::span<const ScoreArgs> list) {
   batch.vote_stride = first.vote_stride;
   batch.top_k = first.top_k;
   const int32_t units = batch.n_kv_heads * batch.n_column_blocks;  // of a sequence
+  int64_t n_tiles = 0;
   for (size_t i = 0; i < list.size(); ++i) {
     const ScoreArgs& a = list[i];
     batch.sequences[i] = {a.pages.k, a.q, a.picks, static_cast<int32_t>(a.middle_begin),
-                          static_cast<int32_t>(a.middle_end), batch.n_tiles};
-    batch.n_tiles += units * ((a.middle_end + S::kKeys - 1) / S::kKeys - a.middle_begin / S::kKeys);
+                          static_cast<int32_t>(a.middle_end), static_cast<int32_t>(n_tiles)};
+    n_tiles += units * ((a.middle_end + S::kKeys - 1) / S::kKeys - a.middle_begin / S::kKeys);
   }
+  if (n_tiles > INT32_MAX) fail(ErrorCode::kUnsupported, "score: ", n_tiles, " tiles of keys in one launch");
   const int64_t blocks = std::min(ctx.n_sms * S::kBlocksPerSm, kMaxShares);
   batch.n_shares =
-      static_cast<int32_t>(std::min(blocks, (batch.n_tiles + kScanWarps - 1) / kScanWarps));
+      static_cast<int32_t>(std::min(blocks, (n_tiles + kScanWarps - 1) / kScanWarps));
+  batch.share_tiles = static_cast<int32_t>(n_tiles / batch.n_shares);
+  batch.n_longer = static_cast<int32_t>(n_tiles % batch.n_shares);
   const size_t n_partials = (static_cast<size_t>(batch.n_shares) + list.size() * units) *
                             static_cast<size_t>(S::kColumns * batch.top_k);
   ctx.scratch.begin(Scratch::padded(n_partials * sizeof(PickKey)));
   batch.partials = ctx.scratch.take<PickKey>(n_partials);
   launch_early(ctx, "score_scan_kernel", score_scan_kernel<kType, kDim, kNTiles, kPerLane>,
                dim3(static_cast<unsigned>(batch.n_shares)), kScanThreads, 0, batch);
-  const dim3 rows(static_cast<unsigned>(voters * batch.n_heads), static_cast<unsigned>(list.size()));
+  const int32_t n_rows = voters * batch.n_heads;
+  const auto n_sequences = static_cast<unsigned>(list.size());
+  if (batch.top_k <= 4) {
+    const dim3 grid(static_cast<unsigned>((n_rows + kMergeWarps - 1) / kMergeWarps), n_sequences);
+    launch_early(ctx, "score_merge_few_kernel", score_merge_few_kernel<S::kKeys, S::kColumns>, grid,
+                 kMergeThreads, 0, batch, n_rows);
+    return;
+  }
   // The shares are so few that all lists of a row fit the shared memory.
   const size_t shared = static_cast<size_t>(batch.n_shares) * batch.top_k * sizeof(PickKey);
-  launch_early(ctx, "score_merge_kernel", score_merge_kernel<S::kKeys, S::kColumns>, rows,
-               kMergeThreads, shared, batch);
+  launch_early(ctx, "score_merge_kernel", score_merge_kernel<S::kKeys, S::kColumns>,
+               dim3(static_cast<unsigned>(n_rows), n_sequences), kMergeThreads, shared, batch);
 }
 
 template <DType kType, int kDim>

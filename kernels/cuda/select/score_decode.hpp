@@ -8,8 +8,7 @@
 
 namespace reattn::kernels::cuda {
 
-// At most 8 queries, 16 query heads a KV head, F16 or BF16 pages, head_dim 64, 80, 96, 112, 128 or 256; block1 for one query
-// only, where it means nothing (a one-token step is exact).
+// At most 8 queries, 16 query heads a KV head, F16 or BF16 pages, head_dim 64, 80, 96, 112, 128 or 256, no block1.
 bool score_decode_fits(const ScoreArgs&);
 // All of the list fits; nothing is asked of its entries in common, but equal geometries share a launch.
 void score_decode(Context&, std::span<const ScoreArgs>);

@@ -1,17 +1,17 @@
 // Vote: the positions picked most often. Few picks are sorted by one block; many are counted in an array over the middle.
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "kernels/cuda/ops.hpp"
-#include "kernels/cuda/select/block.cuh"
 #include "kernels/cuda/select/launch.cuh"
+#include "kernels/cuda/select/vote.cuh"
 
 namespace reattn::kernels::cuda {
 namespace {
 
 constexpr int32_t kBatch = 32;                       // sequences of one launch
-constexpr int32_t kCompared = 256;                   // picks that are ranked by comparing all with all
-constexpr int32_t kSorted = 4096;                    // picks, and kept positions, that are sorted in shared memory
+constexpr int32_t kSorted = 4096;                    // kept positions that are sorted in shared memory
 constexpr int64_t kMaxCounters = int64_t{16} << 20;  // of one launch, unless one sequence needs more
 
 struct VoteSequence {
@@ -37,105 +37,51 @@ struct VoteBatch {
   VoteSequence sequences[kBatch];
 };
 
-// Greater: more votes, then the earlier position. 0: no position.
-__device__ unsigned long long vote_key(int32_t votes, int32_t position) {
-  return static_cast<unsigned long long>(static_cast<uint32_t>(votes)) << 32 |
-         ~static_cast<uint32_t>(position);
-}
-__device__ int32_t key_votes(unsigned long long key) { return static_cast<int32_t>(key >> 32); }
-__device__ int32_t key_position(unsigned long long key) {
-  return static_cast<int32_t>(~static_cast<uint32_t>(key));
-}
-
-// A thread a pick, n_picks ≤ blockDim.x.
-__global__ void __launch_bounds__(kCompared) vote_compare_kernel(const __grid_constant__ VoteBatch batch) {
+// A thread a pick.
+__global__ void __launch_bounds__(kComparedPicks)
+    vote_compare_kernel(const __grid_constant__ VoteBatch batch) {
   const VoteSequence& s = batch.sequences[blockIdx.x];
-  __shared__ int4 picks[kCompared / 4];
-  __shared__ ulonglong2 keys[kCompared / 2];
-  const int32_t me = threadIdx.x, n_threads = blockDim.x;
+  const auto me = static_cast<int32_t>(threadIdx.x);
   wait_for_previous();
   start_next();
-  int32_t position = me < s.n_picks ? s.picks[me] : -1;
-  if (position < s.begin || position >= s.end) position = -1;
-  reinterpret_cast<int32_t*>(picks)[me] = position;
-  __syncthreads();
-  int32_t votes = 0, earlier = 0;
-#pragma unroll 4
-  for (int32_t i = 0; i < n_threads / 4; ++i) {
-    const int4 four = picks[i];
-    const int32_t all[4] = {four.x, four.y, four.z, four.w};
-#pragma unroll
-    for (int32_t j = 0; j < 4; ++j) {
-      votes += all[j] == position;
-      earlier += all[j] == position && 4 * i + j < me;
-    }
-  }
-  const unsigned long long key = position >= 0 && earlier == 0 ? vote_key(votes, position) : 0;
-  reinterpret_cast<unsigned long long*>(keys)[me] = key;
-  const int32_t n_distinct = __syncthreads_count(key != 0);
-  if (me == 0) *s.n_found = min(n_distinct, s.n_anchors);
-  if (key == 0) return;
-  int32_t rank = 0;
-#pragma unroll 4
-  for (int32_t i = 0; i < n_threads / 2; ++i) {
-    const ulonglong2 two = keys[i];
-    rank += (two.x > key) + (two.y > key);
-  }
-  if (rank < s.n_anchors) {
-    s.anchors[rank] = position;
-    s.votes[rank] = votes;
-  }
+  const int32_t pick = me < s.n_picks ? s.picks[me] : -1;
+  vote_compared(pick >= s.begin && pick < s.end ? pick : -1, blockDim.x,
+                {s.n_anchors, s.anchors, s.votes, s.n_found});
 }
 
-constexpr int32_t kSortThreads = 1024;
+constexpr int32_t kSortedPicks = 512;  // more are counted sooner than sorted
 
-// Up to kPer · 1024 picks.
-template <int kPer>
-__global__ void __launch_bounds__(kSortThreads) vote_sort_kernel(const __grid_constant__ VoteBatch batch) {
+// A thread a pick: sorted, so that equal ones are neighbours; then their sums are sorted.
+__global__ void __launch_bounds__(kSortedPicks) vote_sort_kernel(const __grid_constant__ VoteBatch batch) {
   const VoteSequence& s = batch.sequences[blockIdx.x];
-  __shared__ __align__(8) uint32_t shared[2 * kPer * kSortThreads];
+  __shared__ __align__(8) uint32_t shared[2 * kSortedPicks];
   const int32_t me = threadIdx.x, n = next_power_of_two(s.n_picks);
   wait_for_previous();
   start_next();
-  uint32_t picks[kPer];
-#pragma unroll
-  for (int r = 0; r < kPer; ++r) {
-    const int32_t i = me * kPer + r, position = i < s.n_picks ? s.picks[i] : -1;
-    picks[r] = position >= s.begin && position < s.end ? static_cast<uint32_t>(position) : ~0U;
-  }
-  block_sort<false>(picks, n, shared);
-#pragma unroll
-  for (int r = 0; r < kPer; ++r) shared[me * kPer + r] = picks[r];
+  const int32_t position = me < s.n_picks ? s.picks[me] : -1;
+  uint32_t pick[1] = {position >= s.begin && position < s.end ? static_cast<uint32_t>(position) : ~0U};
+  block_sort<false>(pick, n, shared);
+  shared[me] = pick[0];
   __syncthreads();
-  unsigned long long keys[kPer];
-  int32_t n_distinct = 0;
-#pragma unroll
-  for (int r = 0; r < kPer; ++r) {
-    const int32_t i = me * kPer + r;
-    keys[r] = 0;
-    if (i < n && picks[r] != ~0U && (i == 0 || shared[i - 1] != picks[r])) {
-      int32_t low = i + 1, high = n;  // the end of the run is in [low, high]
-      while (low < high) {
-        const int32_t mid = (low + high) / 2;
-        if (shared[mid] == picks[r]) {
-          low = mid + 1;
-        } else {
-          high = mid;
-        }
+  unsigned long long key[1] = {0};
+  if (me < n && pick[0] != ~0U && (me == 0 || shared[me - 1] != pick[0])) {
+    int32_t low = me + 1, high = n;  // the end of the run is in [low, high]
+    while (low < high) {
+      const int32_t mid = (low + high) / 2;
+      if (shared[mid] == pick[0]) {
+        low = mid + 1;
+      } else {
+        high = mid;
       }
-      keys[r] = vote_key(low - i, static_cast<int32_t>(picks[r]));
     }
-    n_distinct += __syncthreads_count(keys[r] != 0);
+    key[0] = vote_key(low - me, static_cast<int32_t>(pick[0]));
   }
-  block_sort<true>(keys, n, reinterpret_cast<unsigned long long*>(shared));
-  const int32_t n_found = min(n_distinct, s.n_anchors);
+  const int32_t n_found = min(__syncthreads_count(key[0] != 0), s.n_anchors);
+  block_sort<true>(key, n, reinterpret_cast<unsigned long long*>(shared));
   if (me == 0) *s.n_found = n_found;
-#pragma unroll
-  for (int r = 0; r < kPer; ++r) {
-    const int32_t i = me * kPer + r;
-    if (i >= n_found) continue;
-    s.anchors[i] = key_position(keys[r]);
-    s.votes[i] = key_votes(keys[r]);
+  if (me < n_found) {
+    s.anchors[me] = key_position(key[0]);
+    s.votes[me] = key_votes(key[0]);
   }
 }
 
@@ -430,10 +376,8 @@ void vote_few(Context& ctx, const std::vector<VoteSequence>& sequences, bool com
     launch_early(ctx, "vote_compare_kernel", vote_compare_kernel, dim3(n),
                  (n_picks + kWarp - 1) / kWarp * kWarp, 0, batch);
   } else {
-    const bool one_each = n_picks <= kSortThreads;
-    launch_early(ctx, "vote_sort_kernel",
-                 one_each ? vote_sort_kernel<1> : vote_sort_kernel<kSorted / kSortThreads>, dim3(n),
-                 kSortThreads, 0, batch);
+    launch_early(ctx, "vote_sort_kernel", vote_sort_kernel, dim3(n),
+                 static_cast<int32_t>(std::bit_ceil(static_cast<uint32_t>(n_picks))), 0, batch);
   }
 }
 
@@ -455,8 +399,8 @@ void vote(Context& ctx, std::span<const VoteArgs> list) {
   for (const VoteArgs& a : list) {
     check_vote(a);
     const VoteSequence s = sequence_of(a);
-    std::vector<VoteSequence>& kind = s.n_picks <= kCompared ? compared
-                                      : s.n_picks <= kSorted ? sorted
+    std::vector<VoteSequence>& kind = s.n_picks <= kComparedPicks ? compared
+                                      : s.n_picks <= kSortedPicks ? sorted
                                                              : many;
     if (&kind == &many) {
       if (counters + (s.end - s.begin) > kMaxCounters) flush(many);
