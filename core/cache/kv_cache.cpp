@@ -5,28 +5,42 @@
 namespace reattn::cache {
 
 using kernels::kPageTokens;
+using kernels::kScaleBlock;
 
 size_t Layout::plane_bytes() const {
   return static_cast<size_t>(n_kv_heads * kPageTokens * kernels::row_bytes(dtype, head_dim));
 }
 
+size_t Layout::int8_plane_bytes() const {
+  constexpr size_t kAlign = 256;
+  const auto bytes = static_cast<size_t>(n_kv_heads * kPageTokens * head_dim) +
+                     static_cast<size_t>(n_kv_heads * kPageTokens / kScaleBlock) * sizeof(float);
+  return (bytes + kAlign - 1) / kAlign * kAlign;
+}
+
 size_t Layout::page_bytes() const {
-  return static_cast<size_t>(2 * n_layers) * plane_bytes();
+  const auto n = static_cast<size_t>(n_layers);
+  return 2 * n * plane_bytes() + (int8_keys ? n * int8_plane_bytes() : 0);
 }
 
 int64_t Layout::n_pages(int64_t n_tokens) {
   return (n_tokens + kPageTokens - 1) / kPageTokens;
 }
 
-void check_type(const kernels::Device& device, kernels::DType dtype, std::string_view of) {
-  if (device.holds(dtype)) return;
-  fail(ErrorCode::kUnsupported, of, "kv_dtype is ", kernels::dtype_info(dtype).name,
-       ", the device '", device.info().kind, "' keeps caches in F32 and F16 only");
+void check_layout(const kernels::Device& device, const Layout& layout, std::string_view of) {
+  if (!device.holds(layout.dtype)) {
+    fail(ErrorCode::kUnsupported, of, "kv_dtype is ", kernels::dtype_info(layout.dtype).name,
+         ", the device '", device.info().kind, "' keeps caches in F32 and F16 only");
+  }
+  if (layout.int8_keys && !device.scores_int8()) {
+    fail(ErrorCode::kUnsupported, of, "scoring is int8, the device '", device.info().kind,
+         "' scores natively only");
+  }
 }
 
 KvCache::KvCache(std::shared_ptr<kernels::Device> device, const Layout& layout)
     : device_(std::move(device)), layout_(layout) {
-  check_type(*device_, layout.dtype);
+  check_layout(*device_, layout);
 }
 
 KvCache KvCache::share() {
@@ -66,17 +80,27 @@ void KvCache::reserve(kernels::Stream& stream, int64_t begin, int64_t end) {
 }
 
 void KvCache::upload_table(kernels::Stream& stream) {
-  const int64_t n_planes = 2 * layout_.n_layers;
+  const int64_t n_tables = tables_per_layer() * layout_.n_layers;
   if (n_pages() > table_pages_) {
     const int64_t room = std::max<int64_t>(16, std::max(n_pages(), 2 * table_pages_));
-    table_ = device::Buffer(device_, static_cast<size_t>(n_planes * room) * sizeof(void*));
+    table_ = device::Buffer(device_, static_cast<size_t>(n_tables * room) * sizeof(void*));
     table_pages_ = room;
   }
-  std::vector<void*> table(static_cast<size_t>(n_planes * table_pages_));
-  for (int64_t plane = 0; plane < n_planes; ++plane) {
-    for (int64_t p = 0; p < n_pages(); ++p) {
-      table[static_cast<size_t>(plane * table_pages_ + p)] =
-          page_memory(p) + static_cast<size_t>(plane) * layout_.plane_bytes();
+  std::vector<void*> table(static_cast<size_t>(n_tables * table_pages_));
+  const auto put = [&](int64_t row, int64_t page, std::byte* plane) {
+    table[static_cast<size_t>(row * table_pages_ + page)] = plane;
+  };
+  for (int64_t page = 0; page < n_pages(); ++page) {
+    std::byte* plane = page_memory(page);
+    std::byte* int8_plane =
+        plane + static_cast<size_t>(2 * layout_.n_layers) * layout_.plane_bytes();
+    for (int64_t row = 0; row < n_tables; row += tables_per_layer()) {
+      put(row, page, plane);
+      put(row + 1, page, plane + layout_.plane_bytes());
+      plane += 2 * layout_.plane_bytes();
+      if (!layout_.int8_keys) continue;
+      put(row + 2, page, int8_plane);
+      int8_plane += layout_.int8_plane_bytes();
     }
   }
   device_->upload(stream, table_.as(), table.data(), table.size() * sizeof(void*));
@@ -94,12 +118,22 @@ void KvCache::truncate(int64_t n) {
 }
 
 kernels::KvPages KvCache::pages(int64_t layer) const {
-  void** keys = table_.as<void*>() + 2 * layer * table_pages_;
+  void** keys = table_.as<void*>() + tables_per_layer() * layer * table_pages_;
   return {.k = keys,
           .v = keys + table_pages_,
           .dtype = layout_.dtype,
           .n_kv_heads = static_cast<int32_t>(layout_.n_kv_heads),
-          .head_dim = static_cast<int32_t>(layout_.head_dim)};
+          .head_dim = static_cast<int32_t>(layout_.head_dim),
+          .k8 = layout_.int8_keys ? keys + 2 * table_pages_ : nullptr};
+}
+
+void KvCache::quantize_keys(kernels::Stream& stream, int64_t n) {
+  if (!layout_.int8_keys) return;
+  std::vector<kernels::QuantizeKeysArgs> layers;
+  for (int64_t layer = 0; layer < layout_.n_layers; ++layer) {
+    layers.push_back({pages(layer), 0, kernels::complete_blocks(n)});
+  }
+  device_->quantize_keys(stream, layers);
 }
 
 std::byte* KvCache::page_memory(int64_t page) const {

@@ -16,23 +16,27 @@ struct Layout {
   int64_t n_kv_heads = 0;
   int64_t head_dim = 0;
   kernels::DType dtype = kernels::DType::kF16;
+  bool int8_keys =
+      false;  // the keys of complete blocks of kScaleBlock positions once more, for scoring
 
   // Keys or values of one layer in one page: [n_kv_heads, kPageTokens, head_dim].
   size_t plane_bytes() const;
-  // A page holds kPageTokens tokens of every layer: [n_layers][keys, values][plane].
+  // The int8 keys of one layer in one page and their scales (KvPages.k8), padded so that any plane begins at a row.
+  size_t int8_plane_bytes() const;
+  // A page holds kPageTokens tokens of every layer: [n_layers][keys, values][plane], then, with int8 keys, [n_layers][int8 plane].
   size_t page_bytes() const;
   static int64_t n_pages(int64_t n_tokens);
   bool operator==(const Layout&) const = default;
 };
 
-// Throws Error(kUnsupported) where the device keeps no cache of that type; `of` is what the message begins with.
-void check_type(const kernels::Device& device, kernels::DType dtype, std::string_view of = "");
+// Throws Error(kUnsupported) where the device keeps no such cache; `of` is what the message begins with.
+void check_layout(const kernels::Device& device, const Layout& layout, std::string_view of = "");
 
 // A page is written only by the cache that made it, and by none once it was shared: share() marks every page of both
 // sides as shared, and a shared last page is copied before the next token goes into it.
 class KvCache {
  public:
-  // Throws what check_type throws.
+  // Throws what check_layout throws.
   KvCache(std::shared_ptr<kernels::Device> device, const Layout& layout);
   KvCache(KvCache&&) noexcept = default;
   KvCache& operator=(KvCache&&) noexcept = default;
@@ -56,20 +60,23 @@ class KvCache {
   void drop_uncommitted() { truncate(n_tokens_); }
 
   kernels::KvPages pages(int64_t layer) const;
+  // Makes the int8 keys of all layers from the keys of the first n tokens, which are in the pages.
+  void quantize_keys(kernels::Stream& stream, int64_t n);
 
-  // Device memory of page `page`: [n_layers][keys, values][plane].
+  // Device memory of page `page`, as Layout tells it.
   std::byte* page_memory(int64_t page) const;
   void download(void* to_host, const void* from_page, size_t bytes) const;
 
  private:
   void upload_table(kernels::Stream& stream);
+  int64_t tables_per_layer() const { return layout_.int8_keys ? 3 : 2; }
 
   std::shared_ptr<kernels::Device> device_;
   Layout layout_;
   int64_t n_tokens_ = 0;
   std::vector<std::shared_ptr<device::Buffer>> pages_;
   int64_t first_owned_ = 0;  // pages before it are shared
-  device::Buffer table_;     // void* [n_layers][keys, values][table_pages_]
+  device::Buffer table_;  // void* [n_layers][keys, values, where there are int8 keys][table_pages_]
   int64_t table_pages_ = 0;
   bool table_stale_ = false;  // pages_ changed since the last upload, which may have failed
 };

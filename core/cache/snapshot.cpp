@@ -81,6 +81,7 @@ void visit_fields(Header& h, Visit&& visit) {
   visit(s.kv_dtype);
   visit(h.has_logits);
   visit(h.n_tokens);
+  visit(s.scoring);
 }
 
 // The rows of one page that hold tokens, heads and planes packed: [n_layers][keys, values][n_kv_heads][n_rows][head_dim].
@@ -254,8 +255,13 @@ std::shared_ptr<const Snapshot> open(const std::string& path, const Identity& ex
     fail(ErrorCode::kFormat, path, ": kv_dtype is ", static_cast<int32_t>(dtype),
          ", a cache can be F32, F16 or BF16");
   }
-  check_type(*device, dtype, path + ": ");
-  const Layout layout{expected.n_layers, expected.n_kv_heads, expected.head_dim, dtype};
+  if (!select::is_scoring(h.settings.scoring)) {
+    fail(ErrorCode::kFormat, path, ": scoring is ", static_cast<int32_t>(h.settings.scoring),
+         ", known are 0 (native) and 1 (int8)");
+  }
+  const Layout layout{expected.n_layers, expected.n_kv_heads, expected.head_dim, dtype,
+                      h.settings.scoring == select::Scoring::kInt8};
+  check_layout(*device, layout, path + ": ");
   if (const uint64_t bytes = expected_bytes(h, layout, path); bytes != file.size()) {
     fail(ErrorCode::kFormat, path, ": ", file.size(), " bytes, its header asks for ", bytes,
          ": the snapshot is truncated or damaged");
@@ -290,6 +296,7 @@ std::shared_ptr<const Snapshot> open(const std::string& path, const Identity& ex
       device->upload(stream, memory + in_page, &block[packed], bytes);
     });
   }
+  s->cache.quantize_keys(stream, n_tokens);  // the file has none: they follow from the keys
   s->cache.commit(n_tokens);
   return s;
 }

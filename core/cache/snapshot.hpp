@@ -34,7 +34,7 @@ void save(const Snapshot& snapshot, const std::string& path);
 
 // Everything is read and checked before anything is handed out. `expected` is the model that asks.
 // Throws Error: kIo, kFormat (damaged, naming the part), kMismatch (another model, tokenizer or layout), kUnsupported
-// (version, or a cache type that the device has not), kOomHost, kOomDevice.
+// (version, or a cache type or scoring that the device has not), kOomHost, kOomDevice.
 std::shared_ptr<const Snapshot> open(const std::string& path, const Identity& expected,
                                      std::shared_ptr<kernels::Device> device);
 

@@ -52,8 +52,9 @@ MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int
   if (n_tokens < 0 || n_tokens > INT32_MAX) {
     fail(ErrorCode::kArg, "n_tokens is ", n_tokens, ", allowed are 0 to ", INT32_MAX);
   }
-  cache::check_type(device, settings.kv_dtype);
-  const cache::Layout layout{c.n_layers, c.n_kv_heads, c.head_dim, settings.kv_dtype};
+  const cache::Layout layout{c.n_layers, c.n_kv_heads, c.head_dim, settings.kv_dtype,
+                             settings.scoring == select::Scoring::kInt8};
+  cache::check_layout(device, layout);
   MemoryPlan p;
   p.weights_bytes = header.weights_bytes;
   p.kv_bytes = static_cast<uint64_t>(cache::Layout::n_pages(n_tokens)) * layout.page_bytes();

@@ -17,7 +17,8 @@ Session::Session(std::shared_ptr<const Model> model, const select::Settings& set
 
 cache::Layout Session::layout() const {
   const model::Config& c = model_->config();
-  return {c.n_layers, c.n_kv_heads, c.head_dim, settings_.kv_dtype};
+  return {c.n_layers, c.n_kv_heads, c.head_dim, settings_.kv_dtype,
+          settings_.scoring == select::Scoring::kInt8};
 }
 
 std::vector<float> Session::read_logits(const float* logits) const {
@@ -64,6 +65,7 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<const Model> model,
   same("chunk", settings.chunk, read.chunk);
   same("selection", static_cast<int32_t>(settings.selection), static_cast<int32_t>(read.selection));
   same("kv_dtype", static_cast<int32_t>(settings.kv_dtype), static_cast<int32_t>(read.kv_dtype));
+  same("scoring", static_cast<int32_t>(settings.scoring), static_cast<int32_t>(read.scoring));
   const auto n_tokens = static_cast<int64_t>(snapshot.ids.size());
   if (settings.max_tokens != 0 && settings.max_tokens < n_tokens) {
     fail(ErrorCode::kArg, "max_tokens is ", settings.max_tokens, ", the snapshot holds ", n_tokens,

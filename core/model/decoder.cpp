@@ -112,6 +112,10 @@ bool Decoder::run_layer(kernels::Stream& stream, cache::KvCache& cache) {
   const kernels::KvPages pages = cache.pages(layer_);
   const kernels::KvAppendArgs append{k_, v_, n, begin_, pages};
   d.kv_append(stream, {&append, 1});
+  // A block that the step began in the middle of is complete only now, or again after a truncation.
+  const kernels::QuantizeKeysArgs completed{pages, kernels::complete_blocks(begin_),
+                                            kernels::complete_blocks(begin_ + n)};
+  if (pages.k8 && completed.begin < completed.end) d.quantize_keys(stream, {&completed, 1});
 
   const select::AttentionShape shape{static_cast<int32_t>(config_.n_heads), config_.softmax_scale,
                                      rope_->table()};

@@ -56,6 +56,7 @@ void Selector::add_selection(const Layer& layer, size_t c) {
   int32_t* n_found = found_.as<int32_t>();
   int32_t* anchors = n_found + n_all;
   int32_t* votes = anchors + n_all * n_anchors;
+  using kernels::complete_blocks;
   scores_.push_back({
       .q = layer.q + chunk.row * n_heads * layer.pages.head_dim,
       .n_queries = chunk.n_rows,
@@ -68,6 +69,8 @@ void Selector::add_selection(const Layer& layer, size_t c) {
       // A one-token step is exact in every mode.
       .block1 = settings_.selection == Selection::kBlock1 && chunk.n_rows > 1,
       .picks = picks_.as<int32_t>() + c * n_picks(settings_, n_heads),
+      // What was complete when this chunk came, whatever came together with it.
+      .int8_end = layer.pages.k8 ? complete_blocks(chunk.at.n_tokens) : 0,
   });
   votes_.push_back({
       .picks = scores_.back().picks,

@@ -22,6 +22,10 @@ bool is_cache_type(kernels::DType t) {
   return t == DType::kF32 || t == DType::kF16 || t == DType::kBF16;
 }
 
+bool is_scoring(Scoring s) {
+  return s == Scoring::kNative || s == Scoring::kInt8;
+}
+
 int64_t scope(const Settings& s) {
   return s.n_global + int64_t{s.n_anchors} * s.span + s.n_local;
 }
@@ -52,6 +56,10 @@ void check(const Settings& s, int64_t n_window) {
     default:
       fail(ErrorCode::kArg, "selection is ", static_cast<int32_t>(s.selection),
            ", known are 0 (full), 1 (exact) and 2 (block1)");
+  }
+  if (!is_scoring(s.scoring)) {
+    fail(ErrorCode::kArg, "scoring is ", static_cast<int32_t>(s.scoring),
+         ", known are 0 (native) and 1 (int8)");
   }
   if (!is_cache_type(s.kv_dtype)) {
     fail(ErrorCode::kArg, "kv_dtype is ", kernels::dtype_info(s.kv_dtype).name,

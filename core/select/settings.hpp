@@ -13,6 +13,12 @@ enum class Selection : int32_t {
   kBlock1 = 2,  // at most one position of each 128 (the published kernel's habit)
 };
 
+// What queries and keys are compared in.
+enum class Scoring : int32_t {
+  kNative = 0,  // as the cache holds them
+  kInt8 = 1,    // in int8, keys of complete blocks of 128 positions; the cache holds these besides
+};
+
 struct Settings {
   int64_t n_global = 32;    // first tokens, always attended to
   int64_t n_local = 4096;   // last tokens, the step's own included
@@ -23,10 +29,12 @@ struct Settings {
   int32_t vote_stride = 1;  // every vote_stride-th query votes, counted from the last
   Selection selection = Selection::kExact;
   kernels::DType kv_dtype = kernels::DType::kF16;  // kF32, kF16, or where the device has it kBF16
+  Scoring scoring = Scoring::kNative;              // kInt8: where the device has it
   int64_t max_tokens = 0;  // the session's capacity; 0: as much as memory holds
 };
 
 bool is_cache_type(kernels::DType dtype);
+bool is_scoring(Scoring scoring);
 
 // Most tokens that one step attends to.
 int64_t scope(const Settings& s);

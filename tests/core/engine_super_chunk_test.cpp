@@ -134,6 +134,13 @@ TEST_F(SuperChunkTest, EqualsItWithEverySetting) {
   with([](auto& s) { s.n_anchors = 0; });
   with([](auto& s) { s.n_local = 300; });  // a middle only near the end
   with([](auto& s) { s.kv_dtype = kernels::DType::kF16; });
+  with([](auto& s) { s.scoring = select::Scoring::kInt8; });
+  with([](auto& s) {
+    s.scoring = select::Scoring::kInt8;
+    s.selection = select::Selection::kBlock1;
+    s.kv_dtype = kernels::DType::kBF16;
+    s.chunk = 40;
+  });
   with([](auto& s) { s.chunk = 48; });  // two and a half fit: two
   with([](auto& s) {                    // more than a super-chunk: one
     s.chunk = 150;

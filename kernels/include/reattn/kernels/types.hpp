@@ -44,6 +44,7 @@ struct Matrix {
 constexpr int64_t kPageTokens = 512;   // tokens of one cache page
 constexpr int32_t kMaxTopK = 16;
 constexpr int64_t kScaleBlock = 128;   // positions whose int8 keys of one KV head share a scale
+constexpr int64_t complete_blocks(int64_t n_tokens) { return n_tokens / kScaleBlock * kScaleBlock; }
 constexpr int64_t kBlock1 = 128;       // positions of one block in selection `block1`
 
 }  // namespace reattn::kernels

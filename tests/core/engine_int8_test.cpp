@@ -1,0 +1,197 @@
+// Scoring in int8: the same bits whichever way a cache came about, close to native scoring, and refused where it is not there.
+#include <algorithm>
+#include <set>
+
+#include "tests/core/engine_fixture.hpp"
+#include "tests/support/forwarding_device.hpp"
+
+namespace reattn::engine {
+namespace {
+
+using kernels::kScaleBlock;
+
+// Notes what is quantised and how far int8 scores reach.
+class Watching final : public test::ForwardingDevice {
+ public:
+  using ForwardingDevice::ForwardingDevice;
+  void quantize_keys(Stream& s, std::span<const kernels::QuantizeKeysArgs> a) override {
+    for (const auto& args : a) quantized.emplace_back(args.begin, args.end);
+    ForwardingDevice::quantize_keys(s, a);
+  }
+  void score(Stream& s, std::span<const kernels::ScoreArgs> a) override {
+    for (const auto& args : a) int8_ends.insert(args.int8_end);
+    ForwardingDevice::score(s, a);
+  }
+  std::vector<std::pair<int64_t, int64_t>> quantized;
+  std::set<int64_t> int8_ends;
+};
+
+select::Settings int8_settings() {
+  select::Settings s = small_settings();
+  s.scoring = select::Scoring::kInt8;
+  return s;
+}
+
+class Int8Test : public EngineTest {
+ protected:
+  void SetUp() override {
+    device_ = std::make_shared<Watching>(kernels::make_reference_device());
+    model_ = Model::open(path(), device_, nullptr);
+    ids_ = model_->tokenizer().encode(document(4000), false);
+  }
+  std::shared_ptr<Session> read(std::initializer_list<int64_t> lengths,
+                                const select::Settings& settings = int8_settings()) {
+    auto s = Session::create(model_, settings);
+    int64_t at = 0;
+    for (const int64_t n : lengths) {
+      s->append_ids(ids(at, n), {});
+      at += n;
+    }
+    ask(s, 0);
+    return s;
+  }
+  std::span<const int32_t> ids(int64_t at, int64_t n) const {
+    return std::span(ids_).subspan(static_cast<size_t>(at), static_cast<size_t>(n));
+  }
+  // What a session answers to a question, and what it recalled for it.
+  struct Seen {
+    Answer answer;
+    std::vector<float> logits;
+    std::vector<std::pair<int64_t, int64_t>> recalled;
+    bool operator==(const Seen&) const = default;
+  };
+  Seen question(const std::shared_ptr<Session>& s) const {
+    s->append_text("\nWhich room? ", {});
+    Request request(s, {.max_tokens = 6, .ignore_end = true});
+    Seen seen{drain(request), request.logits(), {}};
+    for (const Span& span : request.recalled(-1, RecalledScope::kAnswer)) {
+      seen.recalled.emplace_back(span.begin, span.end);
+    }
+    return seen;
+  }
+  static std::set<int64_t> positions(const Request& request) {
+    std::set<int64_t> out;
+    for (const Span& span : request.recalled(0, RecalledScope::kPrompt)) {
+      for (int64_t t = span.begin; t < span.end; ++t) out.insert(t);
+    }
+    return out;
+  }
+
+  std::shared_ptr<Watching> device_;
+  std::shared_ptr<const Model> model_;
+  std::vector<int32_t> ids_;
+};
+
+TEST_F(Int8Test, ABlockIsQuantizedOnceItIsComplete) {
+  read({100, 50, 300});
+  const std::vector<std::pair<int64_t, int64_t>> expected = {
+      {0, 128}, {0, 128}, {128, 256}, {128, 256}, {256, 384}, {256, 384}};  // in both layers
+  EXPECT_EQ(device_->quantized, expected);
+  EXPECT_EQ(device_->int8_ends, (std::set<int64_t>{0, 128, 256, 384}));
+  device_->int8_ends.clear();
+  device_->quantized.clear();
+  read({450}, small_settings());
+  EXPECT_EQ(device_->int8_ends, std::set<int64_t>{0});
+  EXPECT_TRUE(device_->quantized.empty());
+}
+
+TEST_F(Int8Test, RecallsAboutWhatNativeScoringDoes) {
+  const auto recalled = [&](const select::Settings& settings) {
+    auto s = Session::create(model_, settings);
+    s->append_ids(ids(0, 900), {});
+    Request request(s, {});
+    drain(request);
+    return positions(request);
+  };
+  select::Settings native = small_settings();
+  native.n_anchors = 32;
+  select::Settings int8 = native;
+  int8.scoring = select::Scoring::kInt8;
+  const std::set<int64_t> a = recalled(native), b = recalled(int8);
+  std::vector<int64_t> both;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
+  EXPECT_GE(both.size() * 10, a.size() * 9) << both.size() << " of " << a.size();
+}
+
+TEST_F(Int8Test, PiecesForksAndSnapshotsGiveTheSameBits) {
+  for (const auto dtype : {kernels::DType::kF32, kernels::DType::kBF16}) {
+    select::Settings settings = int8_settings();
+    settings.kv_dtype = dtype;
+    const auto whole = read({700}, settings);
+    const auto snapshot = whole->snapshot();
+    const std::string file = temp_path("int8.reattn");
+    cache::save(*snapshot, file);
+    const auto opened = cache::open(file, model_->identity(), device_);
+    std::remove(file.c_str());
+    EXPECT_EQ(opened->settings.scoring, select::Scoring::kInt8);
+
+    auto pieces = Session::create(model_, settings);
+    for (const auto& [at, n] : {std::pair{0, 150}, {150, 201}, {351, 349}}) {
+      pieces->append_ids(ids(at, n), {.more = at != 351});
+    }
+    ask(pieces, 0);
+    const auto fork = whole->fork();
+    const Seen expected = question(whole);
+    EXPECT_EQ(question(pieces), expected);
+    EXPECT_EQ(question(fork), expected);
+    EXPECT_EQ(question(Session::create(model_, opened->settings, *opened)), expected);
+    EXPECT_EQ(question(Session::create(model_, snapshot->settings, *snapshot)), expected);
+    EXPECT_FALSE(expected == question(read({700})) && dtype == kernels::DType::kBF16);
+  }
+}
+
+// Other text after the truncation: the block that it cut is quantised once more, a fork's stays.
+TEST_F(Int8Test, ATruncatedBlockIsQuantizedAgain) {
+  const auto once = read({200});
+  once->append_ids(ids(600, 300), {});
+  const Seen expected = question(once);
+  const auto whole = read({200, 300});
+  const auto fork = whole->fork();
+  whole->truncate(200);
+  whole->append_ids(ids(600, 300), {});
+  EXPECT_EQ(question(whole), expected);
+  EXPECT_EQ(question(fork), question(read({200, 300})));
+}
+
+TEST_F(Int8Test, AnswersGoOnAfterTheBlockTheyComplete) {
+  auto a = read({250});
+  const auto b = a->fork();
+  const Answer together = ask(a, 12);
+  Answer steps;
+  for (int i = 0; i < 12; ++i) steps.tokens.push_back(ask(b, 1).tokens[0]);
+  EXPECT_EQ(steps.tokens, together.tokens);
+  EXPECT_EQ(question(a), question(b));
+}
+
+TEST_F(Int8Test, PagesHoldTheInt8KeysToo) {
+  const model::Config& c = model_->config();
+  const auto native = plan(model_->header(), small_settings(), 600, *device_);
+  const auto int8 = plan(model_->header(), int8_settings(), 600, *device_);
+  const int64_t plane = c.n_kv_heads * (kernels::kPageTokens * c.head_dim + 4 * 4);
+  EXPECT_EQ(int8.kv_bytes - native.kv_bytes,
+            static_cast<uint64_t>(2 * c.n_layers * ((plane + 255) / 256 * 256)));
+  EXPECT_EQ(read({600})->info().kv_bytes, int8.kv_bytes);
+}
+
+TEST_F(Int8Test, IsForDevicesThatHaveIt) {
+  const auto int8 = int8_settings();
+  expect_error(ErrorCode::kUnsupported, {"scoring is int8", "'cpu'"}, [&] { session(int8); });
+  expect_error(ErrorCode::kUnsupported, {"scoring is int8"},
+               [&] { plan(model()->header(), int8, 100, *model()->device()); });
+  const std::string file = temp_path("int8.reattn");
+  const auto snapshot = read({300})->snapshot();
+  cache::save(*snapshot, file);
+  expect_error(ErrorCode::kUnsupported, {file, "scoring is int8"},
+               [&] { cache::open(file, model()->identity(), model()->device()); });
+  std::remove(file.c_str());
+  select::Settings native = snapshot->settings;
+  native.scoring = select::Scoring::kNative;
+  expect_error(ErrorCode::kMismatch, {"scoring is 0", "1"},
+               [&] { Session::create(model_, native, *snapshot); });
+  select::Settings strange = int8;
+  strange.scoring = static_cast<select::Scoring>(2);
+  expect_error(ErrorCode::kArg, {"scoring is 2"}, [&] { Session::create(model_, strange); });
+}
+
+}  // namespace
+}  // namespace reattn::engine
