@@ -17,6 +17,9 @@ static_assert(static_cast<int32_t>(kernels::DType::kF32) == REATTN_KV_F32 &&
               static_cast<int32_t>(kernels::DType::kF16) == REATTN_KV_F16 &&
               static_cast<int32_t>(kernels::DType::kBF16) == REATTN_KV_BF16);
 
+static_assert(static_cast<int32_t>(select::Scoring::kNative) == REATTN_SCORING_NATIVE &&
+              static_cast<int32_t>(select::Scoring::kInt8) == REATTN_SCORING_INT8);
+
 engine::AppendFlags append_flags(int32_t flags, int32_t known) {
   if ((flags & ~known) != 0) {
     fail(ErrorCode::kUnsupported, "append: flags ", flags, " has bits outside of ", known);
@@ -39,6 +42,12 @@ select::Settings to_settings(const reattn_session_options& options) {
   if (options.kv_dtype < REATTN_KV_F32 || options.kv_dtype > REATTN_KV_BF16) {
     fail(ErrorCode::kArg, "kv_dtype is ", options.kv_dtype, ", not one of REATTN_KV_*");
   }
+  if (options.scoring < REATTN_SCORING_NATIVE || options.scoring > REATTN_SCORING_INT8) {
+    fail(ErrorCode::kArg, "scoring is ", options.scoring, ", not one of REATTN_SCORING_*");
+  }
+  if (options.reserved != 0) {
+    fail(ErrorCode::kUnsupported, "reserved is ", options.reserved, ", not 0");
+  }
   return {.n_global = options.n_global,
           .n_local = options.n_local,
           .top_k = options.top_k,
@@ -48,6 +57,7 @@ select::Settings to_settings(const reattn_session_options& options) {
           .vote_stride = options.vote_stride,
           .selection = static_cast<Selection>(options.selection),
           .kv_dtype = static_cast<kernels::DType>(options.kv_dtype),
+          .scoring = static_cast<select::Scoring>(options.scoring),
           .max_tokens = options.max_tokens};
 }
 
@@ -62,7 +72,9 @@ reattn_session_options from_settings(const select::Settings& settings) {
           .chunk = settings.chunk,
           .vote_stride = settings.vote_stride,
           .kv_dtype = static_cast<int32_t>(settings.kv_dtype),
-          .max_tokens = settings.max_tokens};
+          .max_tokens = settings.max_tokens,
+          .scoring = static_cast<int32_t>(settings.scoring),
+          .reserved = 0};
 }
 
 }  // namespace reattn::capi

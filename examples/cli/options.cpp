@@ -17,6 +17,7 @@ namespace reattn::cli {
 namespace {
 
 constexpr const char* kSelections[] = {"full", "exact", "block1"};  // by REATTN_SELECTION_*
+constexpr const char* kScorings[] = {"native", "int8"};             // by REATTN_SCORING_*
 constexpr const char* kKvTypes[] = {"f32", "f16", "bf16"};          // by REATTN_KV_*
 
 template <size_t n>
@@ -66,7 +67,8 @@ void ModelArgs::add_to(CLI::App& app) {
 
 void ModelArgs::add_geometry_to(CLI::App& app) {
   CLI::Option* model = app.get_option("MODEL")->required(false);
-  app.add_option("--geometry", geometry, "instead of a file: random weights in the shape of this model")
+  app.add_option("--geometry", geometry,
+                 "instead of a file: random weights in the shape of this model")
       ->check(CLI::IsMember(geometry_names()))
       ->excludes(model);
 }
@@ -134,6 +136,9 @@ void MethodArgs::add_to(CLI::App& app) {
   app.add_option("--kv", kv, "type of cached keys and values: f32, f16, or on a GPU bf16")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}))
       ->group(group);
+  app.add_option("--scoring", scoring, "how passages are looked for: native, or on a GPU int8")
+      ->check(CLI::IsMember({"native", "int8"}))
+      ->group(group);
 }
 
 reattn_session_options MethodArgs::resolve(const reattn_model* model,
@@ -150,6 +155,7 @@ reattn_session_options MethodArgs::resolve(const reattn_model* model,
   replace(o.vote_stride, vote_stride);
   if (selection) o.selection = selection_from(*selection);
   if (kv) o.kv_dtype = kv_type_from(*kv);
+  if (scoring) o.scoring = scoring_from(*scoring);
   if (chunk) {
     o.chunk = *chunk;
   } else if (cache == nullptr && n_local && *n_local >= 1) {
@@ -166,6 +172,10 @@ int32_t kv_type_from(const std::string& name) {
   return index_of(kKvTypes, name);
 }
 
+int32_t scoring_from(const std::string& name) {
+  return index_of(kScorings, name);
+}
+
 int64_t scope(const reattn_session_options& o) {
   return o.n_global + int64_t{o.n_anchors} * o.span + o.n_local;
 }
@@ -179,7 +189,8 @@ Json to_json(const reattn_session_options& o) {
           {"top_k", o.top_k},
           {"vote_stride", o.vote_stride},
           {"chunk", o.chunk},
-          {"kv", kKvTypes[o.kv_dtype]}};
+          {"kv", kKvTypes[o.kv_dtype]},
+          {"scoring", kScorings[o.scoring]}};
 }
 
 Json to_json(const reattn_memory_plan& plan) {

@@ -40,7 +40,7 @@ Model open_model(const ModelArgs& args, bool header_only = false);
 
 // Settings of the method: a preset, and options that each replace one of its values.
 struct MethodArgs {
-  std::optional<std::string> preset, selection, kv;
+  std::optional<std::string> preset, selection, kv, scoring;
   std::optional<int64_t> n_global, n_local;
   std::optional<int32_t> top_k, span, n_anchors, chunk, vote_stride;
 
@@ -51,6 +51,7 @@ struct MethodArgs {
 
 int32_t selection_from(const std::string& name);
 int32_t kv_type_from(const std::string& name);  // f32, f16 or bf16
+int32_t scoring_from(const std::string& name);  // native or int8
 Json to_json(const reattn_session_options& options);
 Json to_json(const reattn_memory_plan& plan);
 int64_t scope(const reattn_session_options& options);

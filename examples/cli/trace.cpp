@@ -40,6 +40,7 @@ Case read_case(const std::string& path, const reattn_model* model) {
   }
   c.method = session_options(model, nullptr);
   c.method.selection = selection_from(config.value("selection", "exact"));
+  c.method.scoring = scoring_from(config.value("scoring", "native"));
   c.method.n_global = config.at("n_global").get<int64_t>();
   c.method.n_local = config.at("n_local").get<int64_t>();
   c.method.top_k = config.at("top_k").get<int32_t>();
@@ -138,7 +139,8 @@ void add_trace(CLI::App& app, Action& action) {
       app.add_subcommand("trace", "run a reference case and print what it recalls, as JSON");
   args->model.add_to(*command);
   command->add_option("CASE", args->case_path, "case file (JSON)")->required();
-  command->add_option("--kv", args->kv, "type of cached keys and values: f32, f16, or on a GPU bf16")
+  command
+      ->add_option("--kv", args->kv, "type of cached keys and values: f32, f16, or on a GPU bf16")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}))
       ->capture_default_str();
   command->callback([args, &action] { action = [args] { trace(*args); }; });

@@ -35,7 +35,8 @@ class SessionOptions(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("selection", c.c_int32), ("n_global", c.c_int64),
                 ("n_local", c.c_int64), ("top_k", c.c_int32), ("span", c.c_int32),
                 ("n_anchors", c.c_int32), ("chunk", c.c_int32), ("vote_stride", c.c_int32),
-                ("kv_dtype", c.c_int32), ("max_tokens", c.c_int64)]
+                ("kv_dtype", c.c_int32), ("max_tokens", c.c_int64), ("scoring", c.c_int32),
+                ("reserved", c.c_int32)]
 
 
 class SessionInfo(c.Structure):

@@ -90,6 +90,10 @@ TEST_F(CacheTest, SomeSettingsMayChangeAndOthersNot) {
   o.kv_dtype = REATTN_KV_F16;
   EXPECT_FAILS(REATTN_E_MISMATCH, "kv_dtype",
                call(reattn_session_create, model(), c.get(), &o, &out));
+  o.kv_dtype = REATTN_KV_F32;
+  o.scoring = REATTN_SCORING_INT8;
+  EXPECT_FAILS(REATTN_E_MISMATCH, "scoring",
+               call(reattn_session_create, model(), c.get(), &o, &out));
   EXPECT_EQ(out, nullptr);
 }
 

@@ -74,7 +74,7 @@ FIELD(reattn_model_info, has_chat_template, 148, 4);
 FIELD(reattn_model_info, tied_embeddings, 152, 4);
 FIELD(reattn_model_info, header_only, 156, 4);
 
-STRUCT(reattn_session_options, 56);
+STRUCT(reattn_session_options, 64);
 FIELD(reattn_session_options, selection, 4, 4);
 FIELD(reattn_session_options, n_global, 8, 8);
 FIELD(reattn_session_options, n_local, 16, 8);
@@ -85,8 +85,11 @@ FIELD(reattn_session_options, chunk, 36, 4);
 FIELD(reattn_session_options, vote_stride, 40, 4);
 FIELD(reattn_session_options, kv_dtype, 44, 4);
 FIELD(reattn_session_options, max_tokens, 48, 8);
+FIELD(reattn_session_options, scoring, 56, 4);
+FIELD(reattn_session_options, reserved, 60, 4);
 
 CHECK(kv_types, REATTN_KV_F32 == 0 && REATTN_KV_F16 == 1 && REATTN_KV_BF16 == 2);
+CHECK(scorings, REATTN_SCORING_NATIVE == 0 && REATTN_SCORING_INT8 == 1);
 
 STRUCT(reattn_memory_plan, 48);
 FIELD(reattn_memory_plan, fits, 4, 4);

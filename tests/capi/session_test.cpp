@@ -132,7 +132,28 @@ TEST_F(SessionTest, SettingsOutOfRangeAreNamed) {
   refuses("max_tokens is -5", [](auto& o) { o.max_tokens = -5; });
   refuses("selection is 3", [](auto& o) { o.selection = 3; });
   refuses("kv_dtype is 3", [](auto& o) { o.kv_dtype = 3; });
+  refuses("scoring is 2", [](auto& o) { o.scoring = 2; });
+  refuses("scoring is -1", [](auto& o) { o.scoring = -1; });
   refuses("n_local is", [](auto& o) { o.n_local = INT64_MAX; });
+}
+
+TEST_F(SessionTest, TheCpuScoresNatively) {
+  reattn_session_options o = small_options(model());
+  EXPECT_EQ(o.scoring, REATTN_SCORING_NATIVE);
+  o.scoring = REATTN_SCORING_INT8;
+  reattn_session* out = nullptr;
+  EXPECT_FAILS(REATTN_E_UNSUPPORTED, "scoring is int8",
+               call(reattn_session_create, model(), nullptr, &o, &out));
+  auto plan = sized<reattn_memory_plan>();
+  EXPECT_FAILS(REATTN_E_UNSUPPORTED, "scoring is int8",
+               call(reattn_model_estimate, model(), &o, int64_t{100}, &plan));
+  o.struct_size = offsetof(reattn_session_options, scoring);  // an older caller: native
+  EXPECT_OK(call(reattn_model_estimate, model(), &o, int64_t{100}, &plan));
+  o = small_options(model());
+  o.reserved = 1;
+  EXPECT_FAILS(REATTN_E_UNSUPPORTED, "reserved is 1",
+               call(reattn_session_create, model(), nullptr, &o, &out));
+  EXPECT_EQ(out, nullptr);
 }
 
 TEST_F(SessionTest, TheCpuKeepsNoBf16) {

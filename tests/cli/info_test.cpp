@@ -42,9 +42,16 @@ TEST_F(Info, OptionsReplaceThePreset) {
   const Json method = info({"--n-local", "48", "--n-anchors", "5", "--span", "8", "--recall-top-k",
                             "2", "--selection", "block1", "--kv", "f32", "--n-global", "7",
                             "--preset", "fast", "--vote-stride", "3"})["method"];
-  const Json expected = {{"selection", "block1"},  {"n_global", 7}, {"n_local", 48},
-                         {"n_anchors", 5},         {"span", 8},     {"top_k", 2},
-                         {"vote_stride", 3},       {"chunk", 48},   {"kv", "f32"},
+  const Json expected = {{"selection", "block1"},
+                         {"n_global", 7},
+                         {"n_local", 48},
+                         {"n_anchors", 5},
+                         {"span", 8},
+                         {"top_k", 2},
+                         {"vote_stride", 3},
+                         {"chunk", 48},
+                         {"kv", "f32"},
+                         {"scoring", "native"},
                          {"scope", 7 + 5 * 8 + 48}};
   EXPECT_EQ(method, expected);
 }

@@ -121,6 +121,11 @@ TEST_F(Usage, FullAttentionBeyondTheWindow) {
                  {"512"});
 }
 
+TEST_F(Usage, Int8ScoringOnTheCpu) {
+  expect_refusal({"run", model(), "--prompt", "Hi", "--device", "cpu", "--scoring", "int8"}, 1,
+                 {"scoring is int8", "cpu"});
+}
+
 TEST_F(Usage, NoCudaDevice) {
   expect_refusal({"run", model(), "--prompt", "Hi", "--device", "cuda"}, 1, {});
 }

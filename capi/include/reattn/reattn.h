@@ -180,10 +180,10 @@ REATTN_API reattn_status reattn_device_get_info(int32_t index, reattn_device_inf
 
 typedef struct reattn_model_options {
   uint32_t struct_size;
-  int32_t device;      /* REATTN_DEVICE_*; default AUTO */
-  int32_t n_threads;   /* of the CPU pool, the caller included; default 0: as many as the process
+  int32_t device;       /* REATTN_DEVICE_*; default AUTO */
+  int32_t n_threads;    /* of the CPU pool, the caller included; default 0: as many as the process
                           may use. Results do not depend on it. */
-  int32_t header_only; /* 1: read and check the header alone, no weights and no tokenizer: for
+  int32_t header_only;  /* 1: read and check the header alone, no weights and no tokenizer: for
                           get_info, metadata, estimate and session options; default 0 */
   int32_t device_index; /* which CUDA device, from 0; default 0 */
 } reattn_model_options;
@@ -344,6 +344,13 @@ enum {
   REATTN_KV_BF16 = 2 /* on a GPU; REATTN_E_UNSUPPORTED on the CPU */
 };
 
+enum {
+  REATTN_SCORING_NATIVE = 0, /* queries and keys are compared as the cache holds keys */
+  REATTN_SCORING_INT8 = 1    /* in int8, each 128 keys with a scale; faster and close to native. The
+                                cache holds these keys besides: + 1/4 of an F16 one. REATTN_E_UNSUPPORTED
+                                where the device does not have it (the CPU) */
+};
+
 /* Settings of the method. In every step the model attends to the first n_global tokens, to the last
  * n_local, and to `span` tokens around each of n_anchors positions in between, which it finds by
  * letting every vote_stride-th new token and every query head vote for its top_k best positions.
@@ -360,6 +367,8 @@ typedef struct reattn_session_options {
   int32_t vote_stride; /* >= 1; counted back from the last new token */
   int32_t kv_dtype;    /* REATTN_KV_*: what keys and values are kept in */
   int64_t max_tokens;  /* capacity of the session; 0: as much as memory holds */
+  int32_t scoring;     /* REATTN_SCORING_*: how positions to recall are found */
+  int32_t reserved;    /* 0 */
 } reattn_session_options;
 
 /* Fills in struct_size and the settings to start from: the published ones for the model's window
@@ -382,7 +391,7 @@ typedef struct reattn_memory_plan {
 
 /* What holding a session of n_tokens (>= 0) would take, from the header alone. options may be NULL:
  * the defaults. Any thread. Errors: ARG (a setting out of its range, naming it and its bound),
- * UNSUPPORTED (a kv_dtype that the device does not have), BUSY while loading. Since 0.1. */
+ * UNSUPPORTED (a kv_dtype or scoring that the device does not have), BUSY while loading. Since 0.1. */
 REATTN_API reattn_status reattn_model_estimate(const reattn_model* model,
                                                const reattn_session_options* options,
                                                int64_t n_tokens, reattn_memory_plan* out_plan,
@@ -394,7 +403,7 @@ REATTN_API reattn_status reattn_model_estimate(const reattn_model* model,
  * model and snapshot alive as far as it needs them. The caller owns *out_session. Any thread.
  * Errors: ARG (a setting, naming it and its bound), MISMATCH (a snapshot of another model, or a
  * setting that may not be changed), BUSY while loading, UNSUPPORTED (a model opened header_only; a
- * kv_dtype that the device does not have). Since 0.1. */
+ * kv_dtype or scoring that the device does not have). Since 0.1. */
 REATTN_API reattn_status reattn_session_create(const reattn_model* model, const reattn_cache* cache,
                                                const reattn_session_options* options,
                                                reattn_session** out_session, reattn_error** err);
@@ -485,8 +494,9 @@ REATTN_API reattn_status reattn_cache_save(const reattn_cache* cache, const uint
 
 /* Reads a saved snapshot for this very model; every byte is checked before it is used. The caller
  * owns *out_cache. Any thread. Errors: IO, FORMAT (damaged; names the part), MISMATCH (another
- * model, tokenizer or layout), UNSUPPORTED (of a newer version, or a kv_dtype that the device does
- * not have; or a model opened header_only), OOM_HOST, OOM_DEVICE, BUSY while loading. Since 0.1. */
+ * model, tokenizer or layout), UNSUPPORTED (of a newer version; a kv_dtype or scoring that the
+ * device does not have; a model opened header_only), OOM_HOST, OOM_DEVICE, BUSY while loading.
+ * Since 0.1. */
 REATTN_API reattn_status reattn_cache_open(const reattn_model* model, const uint8_t* path,
                                            uint64_t path_bytes, reattn_cache** out_cache,
                                            reattn_error** err);
