@@ -27,8 +27,8 @@ class LayerRecall {
  public:
   // The span of an anchor is clamped to the middle [middle_begin, middle_end) of its step.
   void add(int64_t anchor, int64_t votes, int32_t span, int64_t middle_begin, int64_t middle_end) {
-    add({std::max(middle_begin, anchor - span / 2),
-         std::min(middle_end, anchor + span - span / 2), votes});
+    add({std::max(middle_begin, anchor - span / 2), std::min(middle_end, anchor + span - span / 2),
+         votes});
   }
   void add(const LayerRecall& other);
   void clear() { *this = {}; }

@@ -39,59 +39,62 @@ Request::Impl::Impl(Session& session, const RequestOptions& options,
       options_(options),
       input_(std::move(input)),
       cancel_(cancel),
-      decoder_(session.model_->device(), session.model_->config(), session.model_->weights(),
-               session.rope_, session.settings_),
+      decoder_(std::make_unique<model::Decoder>(session.model_->device(), session.model_->config(),
+                                                session.model_->weights(), session.rope_,
+                                                session.settings_)),
+      max_rows_(decoder_->max_rows()),
       recalled_(static_cast<size_t>(session.model_->config().n_layers)) {
   for (const Session::Append& a : input_) n_input_ += static_cast<int64_t>(a.ids.size());
+}
+
+void Request::Impl::begin_pull() {
+  if (!has_begun_) first_next_ = Clock::now();
+  has_begun_ = true;
 }
 
 std::optional<Event> Request::Impl::next(int64_t timeout_ms) {
   if (done_.load()) return std::nullopt;
   const Clock::time_point now = Clock::now();
-  if (!has_begun_) first_next_ = now;
-  has_begun_ = true;
-  deadline_.reset();
+  begin_pull();
+  std::optional<Clock::time_point> deadline;
   if (timeout_ms >= 0)
-    deadline_ = now + std::chrono::milliseconds(std::min<int64_t>(timeout_ms, INT32_MAX));
+    deadline = now + std::chrono::milliseconds(std::min<int64_t>(timeout_ms, INT32_MAX));
+  const Pause is_late = [&] { return deadline && Clock::now() >= *deadline; };
   while (true) {
     try {
-      return work();
+      return work(is_late);
     } catch (const Error& e) {
       if (e.code() != ErrorCode::kCancelled || cancelled_) throw;
-      step_.reset();  // its results are undefined; a delivered token's step is run again
+      forget_step();  // its results are undefined; a delivered token's step is run again
     }
   }
 }
 
-std::optional<Event> Request::Impl::work() {
-  if (cancel_.load()) cancelled_ = true;
-  if (!cancelled_) {
-    while (step_ || append_ < input_.size()) {
-      if (step_ && step_->kind != StepKind::kInput) break;
-      if (!step_) step_ = next_input();
-      const auto n = static_cast<int64_t>(step_->ids.size());
-      if (run(step_) == Progress::kTimeout) return std::nullopt;
-      n_input_read_ += n;
-      return Event{.kind = EventKind::kPrefill, .n_done = n_input_read_, .n_total = n_input_};
-    }
-    if (options_.max_tokens == 0) return finish(DoneReason::kRead);
-    if (!session_.has_logits_) {  // after a truncation: the last token is read once more
-      if (!step_)
-        step_ = Step{StepKind::kLast, {session_.ids_.back()}, n_read() - 1, false, 0, false};
-      if (run(step_) == Progress::kTimeout) return std::nullopt;
-    }
+std::optional<Event> Request::Impl::work(const Pause& pause) {
+  while (const Step* step = next_step()) {
+    const bool is_input = step->kind == StepKind::kInput;
+    if (run(*decoder_, pause) == Progress::kPaused) return std::nullopt;
+    if (is_input) return read_event();
   }
-  if (pending_token_ >= 0) {
-    if (!step_)
-      step_ = Step{StepKind::kAnswer, {pending_token_}, n_read(), false, pending_logprob_, false};
-    if (run(step_) == Progress::kTimeout) return std::nullopt;
-    pending_token_ = -1;
-  }
+  if (auto end = end_event()) return end;
+  kernels::Stream s = stream();
+  kernels::SampleArgs args = sample_args();
+  model::Decoder::Sampled sampled{};
+  decoder_->sample(s, {&args, 1}, {&sampled, 1});
+  return token_event(sampled);
+}
+
+Event Request::Impl::read_event() const {
+  return {.kind = EventKind::kPrefill, .n_done = n_input_read_, .n_total = n_input_};
+}
+
+std::optional<Event> Request::Impl::end_event() {
   if (cancelled_) return finish(DoneReason::kCancelled);
+  if (options_.max_tokens == 0) return finish(DoneReason::kRead);
   if (out_.stopped()) return finish(DoneReason::kStop);
   if (n_generated_ == options_.max_tokens) return finish(DoneReason::kLength);
   if (is_full()) return finish(DoneReason::kFull);
-  return text_event();
+  return std::nullopt;
 }
 
 bool Request::Impl::is_full() const {
@@ -101,20 +104,21 @@ bool Request::Impl::is_full() const {
   return s.selection == select::Selection::kFull && n_read() >= session_.model_->config().n_window;
 }
 
-Event Request::Impl::text_event() {
-  const text::Tokenizer& tokenizer = session_.model_->tokenizer();
+kernels::SampleArgs Request::Impl::sample_args() const {
   const Sampling& o = options_.sampling;
-  kernels::Stream s = stream();
-  const kernels::SampleArgs args{.logits = nullptr,
-                                 .n_vocab = 0,
-                                 .temperature = o.temperature,
-                                 .top_k = o.top_k,
-                                 .top_p = o.top_p,
-                                 .min_p = o.min_p,
-                                 .uniform = uniform(o.seed, static_cast<uint64_t>(n_generated_)),
-                                 .token = nullptr,
-                                 .logprob = nullptr};
-  const model::Decoder::Sampled sampled = decoder_.sample(s, session_.logits_.as<float>(), args);
+  return {.logits = session_.last_logits(),
+          .n_vocab = 0,
+          .temperature = o.temperature,
+          .top_k = o.top_k,
+          .top_p = o.top_p,
+          .min_p = o.min_p,
+          .uniform = uniform(o.seed, static_cast<uint64_t>(n_generated_)),
+          .token = nullptr,
+          .logprob = nullptr};
+}
+
+Event Request::Impl::token_event(const model::Decoder::Sampled& sampled) {
+  const text::Tokenizer& tokenizer = session_.model_->tokenizer();
   if (!options_.ignore_end && tokenizer.is_end_of_generation(sampled.token)) {
     return finish(DoneReason::kEnd);
   }
@@ -161,9 +165,28 @@ void Request::Impl::keep_logits() noexcept {
   if (!session_.has_logits_) return;
   try {
     kernels::Stream s;
-    final_logits_ = decoder_.keep(s, session_.logits_.as<float>());
+    if (decoder_) {
+      final_logits_ = decoder_->keep(s, session_.logits_.as<float>());
+    } else {
+      session_.model_->device()->copy(s, final_room_.as(), session_.logits_.as(),
+                                      final_room_.bytes());
+      final_logits_ = final_room_.as<float>();
+    }
   } catch (const Error&) {
     // The device is lost, and with it the logits.
+  }
+}
+
+void Request::Impl::make_final_room() {
+  final_room_ = device::Buffer(session_.model_->device(), session_.logits_.bytes());
+}
+
+void Request::Impl::fail_with_current() {
+  abandon();
+  try {
+    throw;
+  } catch (const Error& e) {
+    fail(e.code(), e.what(), " (the session stands at ", session_.info().n_tokens, " tokens)");
   }
 }
 
@@ -218,20 +241,26 @@ Request::~Request() {
   if (impl_) impl_->abandon();
 }
 
+// Its events come out of a queue.
+void Request::check_not_queued() const {
+  if (impl_->is_queued.load()) {
+    fail(ErrorCode::kBusy, "the request is in a queue, which alone pulls it until its last event");
+  }
+}
+
 void Request::add_stop(std::string_view text) {
+  const Exclusive exclusive(impl_->in_use, "request");
+  check_not_queued();
   impl_->add_stop(text);
 }
 
 std::optional<Event> Request::next(int64_t timeout_ms) {
   const Exclusive exclusive(impl_->in_use, "request");
+  check_not_queued();
   try {
     return impl_->next(timeout_ms);
-  } catch (const Error& e) {
-    impl_->abandon();
-    fail(e.code(), e.what(), " (the session stands at ", session_->info().n_tokens, " tokens)");
   } catch (...) {
-    impl_->abandon();
-    throw;
+    impl_->fail_with_current();
   }
 }
 

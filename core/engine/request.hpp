@@ -77,6 +77,11 @@ class Request {
 
   // Any thread, any time; the running next() returns within 100 ms with kDone, kCancelled.
   void cancel() noexcept { cancel_.store(true); }
+  // Nobody asks for its events any more: cancels it, and a queue lets go of it.
+  void drop() noexcept {
+    is_dropped_.store(true);
+    cancel();
+  }
 
   // Logits after the last committed token [n_vocab]; Error(kArg) where there are none yet.
   std::vector<float> logits() const;
@@ -87,10 +92,13 @@ class Request {
   const std::shared_ptr<Session>& session() const { return session_; }
 
  private:
+  friend class Queue;
   class Impl;
+  void check_not_queued() const;
 
   std::shared_ptr<Session> session_;
   std::atomic<bool> cancel_{false};
+  std::atomic<bool> is_dropped_{false};
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,9 +1,11 @@
-// What a request is made of, for the two files that define it: request.cpp makes events, request_steps.cpp runs the steps
-// behind them.
+// What a request is made of, for the two files that define it (request.cpp makes events, request_steps.cpp runs the steps
+// behind them), and for queue.cpp, which runs the steps of several requests together.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -17,22 +19,9 @@
 
 namespace reattn::engine {
 
+// One pull is: steps until none is needed, or one of input has run; then an event. A queue does the same with many.
 class Request::Impl {
  public:
-  Impl(Session& session, const RequestOptions& options, std::vector<Session::Append> input,
-       const std::atomic<bool>& cancel);
-
-  std::optional<Event> next(int64_t timeout_ms);
-  void abandon();
-  bool is_done() const { return done_.load(); }
-  void add_stop(std::string_view stop);
-  std::vector<float> logits() const;
-  std::vector<Span> recalled(int64_t layer, RecalledScope scope) const;
-  RequestStats stats() const;
-
-  std::atomic<bool> in_use{false};
-
- private:
   using Clock = std::chrono::steady_clock;
   enum class StepKind { kInput, kAnswer, kLast };
   // One step on its way through the layers. It stays here across timeouts.
@@ -45,20 +34,64 @@ class Request::Impl {
     bool is_first_of_append;
     bool is_started = false;
   };
-  enum class Progress { kCommitted, kTimeout };
+  enum class Progress { kCommitted, kPaused };
+  using Pause = std::function<bool()>;  // asked after every layer but the last
 
+  Impl(Session& session, const RequestOptions& options, std::vector<Session::Append> input,
+       const std::atomic<bool>& cancel);
+
+  std::optional<Event> next(int64_t timeout_ms);
+  void abandon();
+  // The exception being handled ends the request: throws it, saying where the session stands.
+  [[noreturn]] void fail_with_current();
+  bool is_done() const { return done_.load(); }
+  void add_stop(std::string_view stop);
+  std::vector<float> logits() const;
+  std::vector<Span> recalled(int64_t layer, RecalledScope scope) const;
+  RequestStats stats() const;
+
+  // Looks at the cancel flag, then: the step that must run before the next event; null: none.
+  const Step* next_step();
+  void forget_step() { step_.reset(); }  // next_step() makes it again
+  // Makes room for the step in the cache.
+  void reserve(kernels::Stream& stream);
+  model::Part part() const { return {step_->ids, step_->begin, &session_.cache_}; }
+  Progress run(model::Decoder& decoder, const Pause& pause);
+  // A step of one token that has run as chunk c of the decoder's; logits: [n_vocab] after it.
+  void commit_token(const select::Chunk& chunk, size_t c, const select::Selector::Anchors& anchors,
+                    const float* logits);
+  void count_time(Clock::time_point start);  // of the step
+  Event read_event() const;                  // after a step of input
+  // With no step needed: DONE, or nothing where the next token is to be sampled; then its event.
+  std::optional<Event> end_event();
+  kernels::SampleArgs sample_args() const;
+  Event token_event(const model::Decoder::Sampled& sampled);
+
+  // For a queue.
+  void begin_pull();
+  bool has_begun() const { return has_begun_; }
+  bool has_unseen_cancel() const { return cancel_.load() && !cancelled_; }
+  const select::Settings& settings() const { return session_.settings_; }
+  // For steps of one token of up to max_rows sessions with these settings.
+  std::unique_ptr<model::Decoder> make_token_decoder(int64_t max_rows) const;
+  void make_final_room();  // instead of the decoder's
+  std::unique_ptr<model::Decoder> give_decoder() noexcept { return std::move(decoder_); }
+
+  std::atomic<bool> in_use{false};
+  std::atomic<bool> is_queued{false};
+
+ private:
   int64_t n_read() const { return static_cast<int64_t>(session_.ids_.size()); }
   static double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
   kernels::Stream stream() const { return {cancelled_ ? nullptr : &cancel_}; }
 
-  std::optional<Event> work();
-  std::optional<Step> next_input();
-  Progress run(std::optional<Step>& step);
-  void commit(const Step& step);
-  void record(const Step& step, const select::Selector::Anchors& anchors);
-  Event text_event();
+  std::optional<Event> work(const Pause& pause);
+  Step next_input();
+  void commit(model::Decoder& decoder);
+  void record(const select::Chunk& chunk, size_t c, const select::Selector::Anchors& anchors);
+  void store(std::span<const float> logprobs, const float* logits);
   Event finish(DoneReason reason);
   void keep_logits() noexcept;
   bool is_full() const;
@@ -67,7 +100,9 @@ class Request::Impl {
   const RequestOptions options_;
   std::vector<Session::Append> input_;
   const std::atomic<bool>& cancel_;
-  model::Decoder decoder_;
+  std::unique_ptr<model::Decoder> decoder_;  // null once it is in a queue
+  device::Buffer final_room_;                // f32 [n_vocab] there
+  const int64_t max_rows_;                   // of a step of input
   TextOut out_;
 
   // Where it is.
@@ -75,7 +110,6 @@ class Request::Impl {
   bool cancelled_ = false;  // the cancel was seen: finish what was promised, then end
   bool has_begun_ = false;
   Clock::time_point first_next_;
-  std::optional<Clock::time_point> deadline_;
   size_t append_ = 0;  // index into input_
   size_t offset_ = 0;  // into its ids
   int64_t n_input_ = 0;
@@ -88,7 +122,7 @@ class Request::Impl {
   mutable std::mutex mutex_;  // guards what other threads may ask for
   RecallLog recalled_;
   RequestStats stats_;
-  const float* final_logits_ = nullptr;  // [n_vocab], in the decoder once the request has ended
+  const float* final_logits_ = nullptr;  // [n_vocab], once the request has ended
 };
 
 }  // namespace reattn::engine

@@ -24,9 +24,27 @@ float logprob_of(std::span<const float> logits, int32_t id) {
 
 }  // namespace
 
-std::optional<Request::Impl::Step> Request::Impl::next_input() {
+const Request::Impl::Step* Request::Impl::next_step() {
+  if (cancel_.load()) cancelled_ = true;
+  if (cancelled_ && step_ && step_->kind != StepKind::kAnswer) step_.reset();
+  if (step_) return &*step_;
+  if (!cancelled_) {
+    if (append_ < input_.size()) {
+      step_ = next_input();
+    } else if (options_.max_tokens > 0 && !session_.has_logits_) {
+      // After a truncation: the last token is read once more.
+      step_ = Step{StepKind::kLast, {session_.ids_.back()}, n_read() - 1, false, 0, false};
+    }
+  }
+  if (!step_ && pending_token_ >= 0) {
+    step_ = Step{StepKind::kAnswer, {pending_token_}, n_read(), false, pending_logprob_, false};
+  }
+  return step_ ? &*step_ : nullptr;
+}
+
+Request::Impl::Step Request::Impl::next_input() {
   const Session::Append& append = input_[append_];
-  const size_t n = std::min(static_cast<size_t>(decoder_.max_rows()), append.ids.size() - offset_);
+  const size_t n = std::min(static_cast<size_t>(max_rows_), append.ids.size() - offset_);
   const auto from = append.ids.begin() + static_cast<int64_t>(offset_);
   Step step{StepKind::kInput, {from, from + static_cast<int64_t>(n)}, n_read(), append.logprobs, 0,
             offset_ == 0};
@@ -38,49 +56,76 @@ std::optional<Request::Impl::Step> Request::Impl::next_input() {
   return step;
 }
 
-Request::Impl::Progress Request::Impl::run(std::optional<Step>& step) {
+void Request::Impl::reserve(kernels::Stream& stream) {
+  const std::scoped_lock lock(session_.mutex_);  // info() looks at the pages
+  session_.cache_.reserve(stream, step_->begin,
+                          step_->begin + static_cast<int64_t>(step_->ids.size()));
+}
+
+void Request::Impl::count_time(Clock::time_point start) {
+  const std::scoped_lock lock(mutex_);
+  (step_->kind == StepKind::kAnswer ? stats_.decode_seconds : stats_.prefill_seconds) +=
+      seconds_since(start);
+}
+
+Request::Impl::Progress Request::Impl::run(model::Decoder& decoder, const Pause& pause) {
   const Clock::time_point start = Clock::now();
-  const auto count_time = [&] {
-    const std::scoped_lock lock(mutex_);
-    (step->kind == StepKind::kAnswer ? stats_.decode_seconds : stats_.prefill_seconds) +=
-        seconds_since(start);
-  };
   kernels::Stream s = stream();
-  if (!step->is_started) {
-    const std::scoped_lock lock(session_.mutex_);  // info() looks at the pages
-    decoder_.begin(s, step->ids, step->begin, session_.cache_);
-    step->is_started = true;
+  if (!step_->is_started) {
+    reserve(s);
+    const model::Part all = part();
+    decoder.begin(s, {&all, 1});
+    step_->is_started = true;
   }
-  while (!decoder_.run_layer(s, session_.cache_)) {
-    if (deadline_ && Clock::now() >= *deadline_) {
-      count_time();
-      return Progress::kTimeout;
+  while (!decoder.run_layer(s)) {
+    if (pause()) {
+      count_time(start);
+      return Progress::kPaused;
     }
   }
-  commit(*step);
-  count_time();
-  step.reset();
+  commit(decoder);
+  count_time(start);
+  step_.reset();
   return Progress::kCommitted;
 }
 
-void Request::Impl::commit(const Step& step) {
+void Request::Impl::commit(model::Decoder& decoder) {
+  const Step& step = *step_;
   kernels::Stream s = stream();
   std::vector<float> logprobs(step.ids.size(), std::numeric_limits<float>::quiet_NaN());
   if (step.kind == StepKind::kAnswer) logprobs[0] = step.known_logprob;
+  const std::vector<select::Chunk>& chunks = decoder.chunks();
   const float* logits = session_.last_logits();  // before the step, then after its chunks
-  for (const select::Chunk& chunk : decoder_.chunks()) {
+  for (const select::Chunk& chunk : chunks) {
     if (step.logprobs) {
       const auto row = static_cast<size_t>(chunk.row), n = static_cast<size_t>(chunk.n_rows);
       const std::vector<float> before = session_.read_logits(logits);
       if (!before.empty()) logprobs[row] = logprob_of(before, step.ids[row]);
-      decoder_.read_logprobs(s, chunk, std::span(logprobs).subspan(row + 1, n - 1));
-    } else if (&chunk != &decoder_.chunks().back()) {
+      decoder.read_logprobs(s, chunk, std::span(logprobs).subspan(row + 1, n - 1));
+    } else if (&chunk != &chunks.back()) {
       continue;
     }
-    logits = decoder_.logits(s, chunk);
+    logits = decoder.logits(s, chunk);
   }
-  record(step, decoder_.read_anchors(s));
+  const select::Selector::Anchors anchors = decoder.read_anchors(s);
+  if (step.is_first_of_append) {
+    const std::scoped_lock lock(mutex_);
+    recalled_.begin_append();
+  }
+  for (size_t c = 0; c < chunks.size(); ++c) record(chunks[c], c, anchors);
+  store(logprobs, logits);
+}
 
+void Request::Impl::commit_token(const select::Chunk& chunk, size_t c,
+                                 const select::Selector::Anchors& anchors, const float* logits) {
+  record(chunk, c, anchors);
+  store({&step_->known_logprob, 1}, logits);
+  step_.reset();
+}
+
+// The step's tokens count from now on.
+void Request::Impl::store(std::span<const float> logprobs, const float* logits) {
+  const Step& step = *step_;
   const std::scoped_lock lock(session_.mutex_, mutex_);
   grow(session_.ids_, step.ids.size());
   grow(session_.logprobs_, step.ids.size());
@@ -93,29 +138,35 @@ void Request::Impl::commit(const Step& step) {
   if (step.kind == StepKind::kInput) {
     session_.n_reading_ -= n;
     stats_.n_prefill_tokens += n;
+    n_input_read_ += n;
   } else {
     stats_.n_decode_tokens += n;
+    pending_token_ = -1;
   }
 }
 
-void Request::Impl::record(const Step& step, const select::Selector::Anchors& anchors) {
-  const std::vector<select::Chunk>& chunks = decoder_.chunks();
-  const int32_t span = session_.settings_.span;
-  const RecalledScope scope = step.kind == StepKind::kInput    ? RecalledScope::kPrompt
-                              : step.kind == StepKind::kAnswer ? RecalledScope::kAnswer
-                                                               : RecalledScope::kLastStep;
-  const std::scoped_lock lock(mutex_);
-  if (step.is_first_of_append) recalled_.begin_append();
-  for (size_t c = 0; c < chunks.size(); ++c) {
-    std::vector<LayerRecall> recalled(anchors.size());
-    for (size_t layer = 0; layer < anchors.size(); ++layer) {
-      for (const select::Anchor& a : anchors[layer][c]) {
-        recalled[layer].add(a.position, a.votes, span, chunks[c].at.middle_begin,
-                            chunks[c].at.middle_end);
-      }
+void Request::Impl::record(const select::Chunk& chunk, size_t c,
+                           const select::Selector::Anchors& anchors) {
+  const RecalledScope scope = step_->kind == StepKind::kInput    ? RecalledScope::kPrompt
+                              : step_->kind == StepKind::kAnswer ? RecalledScope::kAnswer
+                                                                 : RecalledScope::kLastStep;
+  std::vector<LayerRecall> recalled(anchors.size());
+  for (size_t layer = 0; layer < anchors.size(); ++layer) {
+    for (const select::Anchor& a : anchors[layer][c]) {
+      recalled[layer].add(a.position, a.votes, session_.settings_.span, chunk.at.middle_begin,
+                          chunk.at.middle_end);
     }
-    recalled_.add(std::move(recalled), scope);
   }
+  const std::scoped_lock lock(mutex_);
+  recalled_.add(std::move(recalled), scope);
+}
+
+std::unique_ptr<model::Decoder> Request::Impl::make_token_decoder(int64_t max_rows) const {
+  select::Settings one_token = session_.settings_;
+  one_token.chunk = 1;
+  const Model& model = *session_.model_;
+  return std::make_unique<model::Decoder>(model.device(), model.config(), model.weights(),
+                                          session_.rope_, one_token, max_rows);
 }
 
 }  // namespace reattn::engine

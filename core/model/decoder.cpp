@@ -5,8 +5,6 @@
 namespace reattn::model {
 namespace {
 
-constexpr int64_t kLogitRows = 32;  // rows of logits held at once while given tokens are scored
-
 struct Widths {
   int64_t embd, q, kv, ff;
   explicit Widths(const Config& c)
@@ -26,16 +24,16 @@ size_t activation_bytes(const Config& c, int64_t max_rows) {
   return static_cast<size_t>(Widths(c).sum() * max_rows) * sizeof(float);
 }
 
-size_t logit_bytes(const Config& c, const select::Settings& s) {
-  return static_cast<size_t>(std::min<int64_t>(kLogitRows, s.chunk) * c.n_vocab) * sizeof(float);
+size_t logit_bytes(const Config& c, int64_t max_rows) {
+  return static_cast<size_t>(std::min(Decoder::kLogitRows, max_rows) * c.n_vocab) * sizeof(float);
 }
 
 size_t id_bytes(int64_t max_rows) {
   return static_cast<size_t>(max_rows) * sizeof(int32_t);
 }
 
-size_t scalar_bytes(const select::Settings& s) {
-  return static_cast<size_t>(std::max(2, s.chunk)) * sizeof(float);
+size_t scalar_bytes(int64_t max_rows) {
+  return static_cast<size_t>(max_rows) * sizeof(Decoder::Sampled);
 }
 
 }  // namespace
@@ -43,16 +41,22 @@ size_t scalar_bytes(const select::Settings& s) {
 Decoder::Decoder(std::shared_ptr<kernels::Device> device, const Config& config,
                  const Weights& weights, std::shared_ptr<const Rope> rope,
                  const select::Settings& settings)
+    : Decoder(device, config, weights, std::move(rope), settings, rows_at_once(settings, *device)) {
+}
+
+Decoder::Decoder(std::shared_ptr<kernels::Device> device, const Config& config,
+                 const Weights& weights, std::shared_ptr<const Rope> rope,
+                 const select::Settings& settings, int64_t max_rows)
     : device_(std::move(device)),
       config_(config),
       weights_(weights),
       rope_(std::move(rope)),
-      max_rows_(rows_at_once(settings, *device_)),
+      max_rows_(max_rows),
       selector_(device_, settings, step_shape(config, settings, max_rows_)),
       activations_(device_, activation_bytes(config, max_rows_)),
-      logits_(device_, logit_bytes(config, settings)),
+      logits_(device_, logit_bytes(config, max_rows_)),
       ids_(device_, id_bytes(max_rows_)),
-      scalars_(device_, scalar_bytes(settings)) {
+      scalars_(device_, scalar_bytes(max_rows_)) {
   const Widths w(config);
   float* at = activations_.as<float>();
   const auto next = [&](int64_t width) {
@@ -74,24 +78,51 @@ size_t Decoder::working_bytes(const Config& c, const select::Settings& s,
                               const kernels::Device& device) {
   const int64_t max_rows = rows_at_once(s, device);
   return select::Selector::working_bytes(s, step_shape(c, s, max_rows)) +
-         activation_bytes(c, max_rows) + logit_bytes(c, s) + id_bytes(max_rows) + scalar_bytes(s);
+         activation_bytes(c, max_rows) + logit_bytes(c, max_rows) + id_bytes(max_rows) +
+         scalar_bytes(max_rows);
 }
 
-void Decoder::begin(kernels::Stream& stream, std::span<const int32_t> ids, int64_t begin,
-                    cache::KvCache& cache) {
-  n_rows_ = static_cast<int64_t>(ids.size());
-  begin_ = begin;
+void Decoder::begin(kernels::Stream& stream, std::span<const Part> parts) {
   layer_ = 0;
-  selector_.begin(begin, n_rows_);
-  cache.reserve(stream, begin, begin + n_rows_);
-  device_->upload(stream, ids_.as(), ids.data(), ids.size_bytes());
+  all_ids_.clear();
+  parts_.clear();
+  caches_.clear();
+  for (const Part& part : parts) {
+    all_ids_.insert(all_ids_.end(), part.ids.begin(), part.ids.end());
+    parts_.push_back({part.begin, static_cast<int64_t>(part.ids.size())});
+    caches_.push_back(part.cache);
+  }
+  n_rows_ = static_cast<int64_t>(all_ids_.size());
+  selector_.begin(parts_);
+  device_->upload(stream, ids_.as(), all_ids_.data(), all_ids_.size() * sizeof(int32_t));
   device_->embed(stream, {weights_.embedding(), ids_.as<int32_t>(), n_rows_, x_});
 }
 
-bool Decoder::run_layer(kernels::Stream& stream, cache::KvCache& cache) {
+void Decoder::append(kernels::Stream& stream) {
+  pages_.clear();
+  appends_.clear();
+  completed_.clear();
+  const int64_t width = config_.n_kv_heads * config_.head_dim;
+  int64_t row = 0;
+  for (size_t p = 0; p < parts_.size(); ++p) {
+    pages_.push_back(caches_[p]->pages(layer_));
+    appends_.push_back(
+        {k_ + row * width, v_ + row * width, parts_[p].n_rows, parts_[p].begin, pages_[p]});
+    // A block that the step began in the middle of is complete only now, or again after a truncation.
+    const int64_t begin = kernels::complete_blocks(parts_[p].begin);
+    const int64_t end = kernels::complete_blocks(parts_[p].begin + parts_[p].n_rows);
+    if (pages_[p].k8 && begin < end) completed_.push_back({pages_[p], begin, end});
+    row += parts_[p].n_rows;
+  }
+  device_->kv_append(stream, appends_);
+  if (!completed_.empty()) device_->quantize_keys(stream, completed_);
+}
+
+bool Decoder::run_layer(kernels::Stream& stream) {
   kernels::Device& d = *device_;
   const LayerWeights& w = weights_.layers()[static_cast<size_t>(layer_)];
-  const int64_t n = n_rows_;  // of all chunks: only the selection and its attention tell them apart
+  const int64_t n =
+      n_rows_;  // of all parts: only the cache, the selection and its attention tell them apart
 
   d.qkv(stream, {.x = x_,
                  .n_rows = n,
@@ -109,17 +140,11 @@ bool Decoder::run_layer(kernels::Stream& stream, cache::KvCache& cache) {
                  .k_out = k_,
                  .v_out = v_});
 
-  const kernels::KvPages pages = cache.pages(layer_);
-  const kernels::KvAppendArgs append{k_, v_, n, begin_, pages};
-  d.kv_append(stream, {&append, 1});
-  // A block that the step began in the middle of is complete only now, or again after a truncation.
-  const kernels::QuantizeKeysArgs completed{pages, kernels::complete_blocks(begin_),
-                                            kernels::complete_blocks(begin_ + n)};
-  if (pages.k8 && completed.begin < completed.end) d.quantize_keys(stream, {&completed, 1});
+  append(stream);
 
   const select::AttentionShape shape{static_cast<int32_t>(config_.n_heads), config_.softmax_scale,
                                      rope_->table()};
-  selector_.recall_attend(stream, shape, layer_, q_, pages, attended_);
+  selector_.recall_attend(stream, shape, layer_, q_, pages_, attended_);
   d.matmul(stream, {attended_, n, w.attn_output, nullptr, x_, true});
 
   d.mlp(stream, {.x = x_,
@@ -149,6 +174,11 @@ const float* Decoder::logits(kernels::Stream& stream, const select::Chunk& chunk
   return logits_.as<float>();
 }
 
+const float* Decoder::logits(kernels::Stream& stream) {
+  project(stream, 0, n_rows_);
+  return logits_.as<float>();
+}
+
 const float* Decoder::keep(kernels::Stream& stream, const float* logits) {
   device_->copy(stream, logits_.as(), logits, static_cast<size_t>(config_.n_vocab) * sizeof(float));
   return logits_.as<float>();
@@ -166,17 +196,16 @@ void Decoder::read_logprobs(kernels::Stream& stream, const select::Chunk& chunk,
   device_->download(stream, out.data(), scalars_.as(), out.size_bytes());
 }
 
-Decoder::Sampled Decoder::sample(kernels::Stream& stream, const float* logits,
-                                 kernels::SampleArgs args) {
+void Decoder::sample(kernels::Stream& stream, std::span<kernels::SampleArgs> args,
+                     std::span<Sampled> out) {
   auto* sampled = scalars_.as<Sampled>();
-  args.logits = logits;
-  args.n_vocab = config_.n_vocab;
-  args.token = &sampled->token;
-  args.logprob = &sampled->logprob;
-  device_->sample(stream, args);
-  Sampled out{};
-  device_->download(stream, &out, sampled, sizeof out);
-  return out;
+  for (size_t i = 0; i < args.size(); ++i) {
+    args[i].n_vocab = config_.n_vocab;
+    args[i].token = &sampled[i].token;
+    args[i].logprob = &sampled[i].logprob;
+    device_->sample(stream, args[i]);
+  }
+  device_->download(stream, out.data(), sampled, out.size_bytes());
 }
 
 }  // namespace reattn::model

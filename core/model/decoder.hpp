@@ -16,26 +16,36 @@
 
 namespace reattn::model {
 
-// Holds the activations of one step at a time; the cache belongs to the caller.
+// What one sequence takes through the layers: ids for positions [begin, begin + n) of its cache.
+struct Part {
+  std::span<const int32_t> ids;  // of one append, from the beginning of a chunk on
+  int64_t begin;
+  const cache::KvCache* cache;  // which has reserved them
+};
+
+// Holds the activations of one step at a time; caches belong to the caller, and stay where they are until the last layer.
 class Decoder {
  public:
+  // max_rows: most tokens of one step, a multiple of settings.chunk. Without it: as many whole chunks as the device takes
+  // through a layer together, at least one.
+  Decoder(std::shared_ptr<kernels::Device> device, const Config& config, const Weights& weights,
+          std::shared_ptr<const Rope> rope, const select::Settings& settings, int64_t max_rows);
   Decoder(std::shared_ptr<kernels::Device> device, const Config& config, const Weights& weights,
           std::shared_ptr<const Rope> rope, const select::Settings& settings);
 
-  // Most tokens of one step: as many whole chunks as the device takes through a layer together, at least one.
   int64_t max_rows() const { return max_rows_; }
 
-  // Starts a step for ids at positions [begin, begin + n): reserves cache pages and embeds. At most max_rows ids, of
-  // one append, from the beginning of a chunk on. An unfinished step is forgotten.
-  void begin(kernels::Stream& stream, std::span<const int32_t> ids, int64_t begin,
-             cache::KvCache& cache);
+  // Starts a step: embeds. At most max_rows ids. An unfinished step is forgotten.
+  void begin(kernels::Stream& stream, std::span<const Part> parts);
   // Runs the next layer; true when that was the last one.
-  bool run_layer(kernels::Stream& stream, cache::KvCache& cache);
+  bool run_layer(kernels::Stream& stream);
 
   // After the last layer.
   const std::vector<select::Chunk>& chunks() const { return selector_.chunks(); }
   // Of the chunk's last row: [n_vocab], in device memory until the next call.
   const float* logits(kernels::Stream& stream, const select::Chunk& chunk);
+  // Of every row of a step of at most kLogitRows: [n_rows, n_vocab], likewise.
+  const float* logits(kernels::Stream& stream);
   // Takes a copy in place of those.
   const float* keep(kernels::Stream& stream, const float* logits);
   // log p(id of row i + 1 | … id of row i) of the chunk's rows but the last: [n − 1].
@@ -44,18 +54,22 @@ class Decoder {
     return selector_.read_anchors(stream);
   }
 
-  // Samples from `logits` [n_vocab], device memory.
+  // Samples one token for each of at most max_rows args, whose `logits` are set; the rest is filled in.
   struct Sampled {
     int32_t token;
     float logprob;
   };
-  Sampled sample(kernels::Stream& stream, const float* logits, kernels::SampleArgs args);
+  void sample(kernels::Stream& stream, std::span<kernels::SampleArgs> args, std::span<Sampled> out);
+
+  static constexpr int64_t kLogitRows = 32;  // rows of logits held at once
 
   // Device memory that a decoder takes.
   static size_t working_bytes(const Config& config, const select::Settings& settings,
                               const kernels::Device& device);
 
  private:
+  // The layer's keys and values into the caches.
+  void append(kernels::Stream& stream);
   // Logits of rows [row, row + n_rows).
   void project(kernels::Stream& stream, int64_t row, int64_t n_rows);
 
@@ -77,10 +91,16 @@ class Decoder {
   float* up_;                   // [max_rows, n_ff]
   device::Buffer logits_;       // f32 [kLogitRows, n_vocab]
   device::Buffer ids_;          // int32 [max_rows]
-  device::Buffer scalars_;      // what was Sampled, or log-probabilities: f32 [chunk]
+  device::Buffer scalars_;      // what was Sampled [max_rows], or log-probabilities: f32 [chunk]
 
+  // Of the step.
+  std::vector<int32_t> all_ids_;  // [n_rows]
+  std::vector<select::Part> parts_;
+  std::vector<const cache::KvCache*> caches_;   // of each part
+  std::vector<kernels::KvPages> pages_;         // of each part, in one layer
+  std::vector<kernels::KvAppendArgs> appends_;  // likewise
+  std::vector<kernels::QuantizeKeysArgs> completed_;  // blocks of int8 keys, likewise
   int64_t n_rows_ = 0;
-  int64_t begin_ = 0;
   int64_t layer_ = 0;
 };
 

@@ -39,16 +39,22 @@ size_t Selector::working_bytes(const Settings& s, const StepShape& shape) {
          bytes(1, shape.n_chunks) + bytes(n_found(s), shape.n_layers * shape.n_chunks);
 }
 
-void Selector::begin(int64_t begin, int64_t n_rows) {
+void Selector::begin(std::span<const Part> parts) {
   chunks_.clear();
-  for (int64_t row = 0; row < n_rows; row += settings_.chunk) {
-    const int64_t n = std::min<int64_t>(settings_.chunk, n_rows - row);
-    chunks_.push_back({row, n, split(begin + row + n, settings_)});
+  int64_t first = 0;  // row of the part
+  for (size_t p = 0; p < parts.size(); ++p) {
+    const auto [begin, n_rows] = parts[p];
+    for (int64_t row = 0; row < n_rows; row += settings_.chunk) {
+      const int64_t n = std::min<int64_t>(settings_.chunk, n_rows - row);
+      chunks_.push_back({p, first + row, n, split(begin + row + n, settings_)});
+    }
+    first += n_rows;
   }
 }
 
 void Selector::add_selection(const Layer& layer, size_t c) {
   const Chunk& chunk = chunks_[c];
+  const kernels::KvPages& pages = layer.pages[chunk.part];
   const int32_t n_heads = layer.shape.n_heads;
   const size_t n_all = static_cast<size_t>(shape_.n_layers) * chunks_.size();
   const size_t at = static_cast<size_t>(layer.index) * chunks_.size() + c;
@@ -58,10 +64,10 @@ void Selector::add_selection(const Layer& layer, size_t c) {
   int32_t* votes = anchors + n_all * n_anchors;
   using kernels::complete_blocks;
   scores_.push_back({
-      .q = layer.q + chunk.row * n_heads * layer.pages.head_dim,
+      .q = layer.q + chunk.row * n_heads * pages.head_dim,
       .n_queries = chunk.n_rows,
       .n_heads = n_heads,
-      .pages = layer.pages,
+      .pages = pages,
       .middle_begin = chunk.at.middle_begin,
       .middle_end = chunk.at.middle_end,
       .top_k = settings_.top_k,
@@ -95,12 +101,13 @@ void Selector::add_selection(const Layer& layer, size_t c) {
 
 void Selector::add_attention(const Layer& layer, size_t c) {
   const Chunk& chunk = chunks_[c];
-  const int64_t first = chunk.row * layer.shape.n_heads * layer.pages.head_dim;
+  const kernels::KvPages& pages = layer.pages[chunk.part];
+  const int64_t first = chunk.row * layer.shape.n_heads * pages.head_dim;
   attends_.push_back({
       .q = layer.q + first,
       .n_queries = chunk.n_rows,
       .n_heads = layer.shape.n_heads,
-      .pages = layer.pages,
+      .pages = pages,
       .n_tokens = chunk.at.n_tokens,
       .n_global = chunk.at.middle_begin,
       .recalled = recalls(chunk) ? expands_.back().positions : nullptr,
@@ -113,7 +120,7 @@ void Selector::add_attention(const Layer& layer, size_t c) {
 }
 
 void Selector::recall_attend(kernels::Stream& stream, const AttentionShape& shape, int64_t index,
-                             const float* q, const kernels::KvPages& pages, float* out) {
+                             const float* q, std::span<const kernels::KvPages> pages, float* out) {
   scores_.clear();
   votes_.clear();
   expands_.clear();

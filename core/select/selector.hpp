@@ -1,9 +1,11 @@
 // The selection of one layer and step (method.md): split, score, vote, expand; then attention over the set. A step may take
-// several chunks through the layers together; each selects for itself, as if it had come alone.
+// several chunks through the layers together, of one sequence or of several; each selects for itself, as if it
+// had come alone.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/device/buffer.hpp"
@@ -17,11 +19,18 @@ struct Anchor {
   int32_t votes;
 };
 
-// Tokens that select together: rows [row, row + n_rows) of the step.
+// The tokens of one sequence in a step: n_rows of them, at [begin, begin + n_rows) of its cache.
+struct Part {
+  int64_t begin;
+  int64_t n_rows;
+};
+
+// Tokens of one part that select together: rows [row, row + n_rows) of the step.
 struct Chunk {
+  size_t part;
   int64_t row;
   int64_t n_rows;
-  Split at;  // of the cache up to its last token
+  Split at;  // of the part's cache up to its last token
 };
 
 // What is attended to besides the queries themselves. Pointers are device memory.
@@ -44,14 +53,14 @@ class Selector {
   Selector(std::shared_ptr<kernels::Device> device, const Settings& settings,
            const StepShape& shape);
 
-  // Starts a step for the tokens at [begin, begin + n_rows).
-  void begin(int64_t begin, int64_t n_rows);
+  // Starts a step: each part is cut into chunks from its own beginning.
+  void begin(std::span<const Part> parts);
   const std::vector<Chunk>& chunks() const { return chunks_; }
 
   // Attention of the step's tokens, which are in the cache, over global | recalled | local.
-  // q, out: [n_rows, n_heads, head_dim], q without position.
+  // q, out: [n_rows, n_heads, head_dim], q without position; pages: of each part.
   void recall_attend(kernels::Stream& stream, const AttentionShape& shape, int64_t layer,
-                     const float* q, const kernels::KvPages& pages, float* out);
+                     const float* q, std::span<const kernels::KvPages> pages, float* out);
 
   // The anchors of all layers, after the last one: [n_layers][n_chunks], most voted first; none where nothing was recalled.
   using Anchors = std::vector<std::vector<std::vector<Anchor>>>;
@@ -66,7 +75,7 @@ class Selector {
     const AttentionShape& shape;
     int64_t index;
     const float* q;
-    const kernels::KvPages& pages;
+    std::span<const kernels::KvPages> pages;
     float* out;
   };
   bool recalls(const Chunk& chunk) const {

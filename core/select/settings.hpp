@@ -31,6 +31,7 @@ struct Settings {
   kernels::DType kv_dtype = kernels::DType::kF16;  // kF32, kF16, or where the device has it kBF16
   Scoring scoring = Scoring::kNative;              // kInt8: where the device has it
   int64_t max_tokens = 0;  // the session's capacity; 0: as much as memory holds
+  bool operator==(const Settings&) const = default;
 };
 
 bool is_cache_type(kernels::DType dtype);

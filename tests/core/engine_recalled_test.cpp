@@ -49,7 +49,8 @@ TEST(LayerRecall, AddsUpAnyNumberOfStepsInAnyOrder) {
       const int64_t middle_end = n / 2 + n / 2 * step / 300;  // grows
       LayerRecall one;
       for (int i = 0; i < 20; ++i) {
-        const int64_t anchor = 8 + static_cast<int64_t>(random() % static_cast<uint64_t>(middle_end - 8));
+        const int64_t anchor =
+            8 + static_cast<int64_t>(random() % static_cast<uint64_t>(middle_end - 8));
         const int64_t votes = 1 + static_cast<int64_t>(random() % 5);
         table.add(anchor, votes, span, 8, middle_end);
         at_once.add(anchor, votes, span, 8, middle_end);
