@@ -76,7 +76,7 @@ void Selector::add_selection(const Layer& layer, size_t c) {
       .block1 = settings_.selection == Selection::kBlock1 && chunk.n_rows > 1,
       .picks = picks_.as<int32_t>() + c * n_picks(settings_, n_heads),
       // What was complete when this chunk came, whatever came together with it.
-      .int8_end = layer.pages.k8 ? complete_blocks(chunk.at.n_tokens) : 0,
+      .int8_end = pages.k8 ? complete_blocks(chunk.at.n_tokens) : 0,
   });
   votes_.push_back({
       .picks = scores_.back().picks,

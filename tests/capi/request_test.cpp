@@ -42,7 +42,9 @@ TEST_F(RequestTest, ReadsThenAnswersThenEnds) {
     if (status != REATTN_OK) break;
     if (e.event.kind == REATTN_EVENT_PREFILL) {
       EXPECT_GT(e.event.n_done, last_done);
-      if (test_device() == REATTN_DEVICE_CPU) EXPECT_LE(e.event.n_done - last_done, 32) << "a chunk";
+      if (test_device() == REATTN_DEVICE_CPU) {
+        EXPECT_LE(e.event.n_done - last_done, 32) << "a chunk";
+      }
       last_done = e.event.n_done;
       EXPECT_EQ(e.event.token, -1);
       EXPECT_EQ(e.text, "");
