@@ -15,7 +15,7 @@
 
 namespace reattn::capi {
 
-enum class Kind : uint8_t { kNone = 0, kError, kModel, kSession, kCache, kRequest };
+enum class Kind : uint8_t { kNone = 0, kError, kModel, kSession, kCache, kRequest, kQueue };
 
 class HandleTable {
  public:

@@ -1,4 +1,4 @@
-// What the handles of models, sessions, snapshots and requests name.
+// What the handles of models, sessions, snapshots, requests and queues name.
 #pragma once
 
 #include <atomic>
@@ -10,9 +10,11 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "capi/handles.hpp"
 #include "core/engine/model.hpp"
+#include "core/engine/queue.hpp"
 #include "core/engine/request.hpp"
 #include "core/engine/session.hpp"
 
@@ -92,6 +94,19 @@ struct RequestObject {
   std::optional<engine::Event>
       pending;  // made, but the caller's buffer was too small; in_use guards
 };
+
+struct QueueObject {
+  static constexpr Kind kKind = Kind::kQueue;
+  static constexpr const char* kName = "queue";
+  using Handle = reattn_queue;
+
+  explicit QueueObject(std::shared_ptr<const engine::Model> model) : queue(std::move(model)) {}
+
+  engine::Queue queue;
+  std::mutex in_use;  // held by next; nobody ever waits for it
+};
+
+reattn_event to_event(const engine::Event& event);
 
 // The settings between reattn.h and the engine. Throws kArg for an unknown enumerator.
 select::Settings to_settings(const reattn_session_options& options);

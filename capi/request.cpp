@@ -44,6 +44,8 @@ std::unique_lock<std::mutex> use(RequestObject& object) {
   return lock;
 }
 
+}  // namespace
+
 reattn_event to_event(const engine::Event& event) {
   reattn_event out{};
   out.kind = static_cast<int32_t>(event.kind);
@@ -60,7 +62,6 @@ reattn_event to_event(const engine::Event& event) {
   return out;
 }
 
-}  // namespace
 }  // namespace reattn::capi
 
 using namespace reattn;
@@ -167,5 +168,5 @@ reattn_status reattn_request_get_stats(const reattn_request* request,
 }
 
 void reattn_request_free(reattn_request* request) {
-  if (const auto object = retire<RequestObject>(request)) object->request->cancel();
+  if (const auto object = retire<RequestObject>(request)) object->request->drop();
 }

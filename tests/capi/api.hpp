@@ -84,6 +84,7 @@ using Model = std::unique_ptr<reattn_model, Freer<reattn_model, reattn_model_fre
 using Session = std::unique_ptr<reattn_session, Freer<reattn_session, reattn_session_free>>;
 using Cache = std::unique_ptr<reattn_cache, Freer<reattn_cache, reattn_cache_free>>;
 using Request = std::unique_ptr<reattn_request, Freer<reattn_request, reattn_request_free>>;
+using Queue = std::unique_ptr<reattn_queue, Freer<reattn_queue, reattn_queue_free>>;
 
 // One file of the tiny model for the whole test program, in a directory of its own.
 const TemporaryDirectory& directory();

@@ -84,6 +84,7 @@ class Sequence {
 
   ~Sequence() {
     for (void* h : handles_) {
+      reattn_queue_free(static_cast<reattn_queue*>(h));
       reattn_session_free(static_cast<reattn_session*>(h));
       reattn_cache_free(static_cast<reattn_cache*>(h));
       reattn_request_free(static_cast<reattn_request*>(h));
@@ -142,11 +143,12 @@ class Sequence {
   void step();
   void make_session();
   void make_request();
+  void step_queue(uint64_t cap);
 
   Choices choices_;
   std::vector<void*> handles_;
   std::tuple<std::vector<reattn_model*>, std::vector<reattn_session*>, std::vector<reattn_cache*>,
-             std::vector<reattn_request*>>
+             std::vector<reattn_request*>, std::vector<reattn_queue*>>
       by_type_;
   std::array<uint8_t, 256> buffer_{};
   std::array<int32_t, 64> ids_{};
@@ -202,10 +204,36 @@ void Sequence::make_request() {
   keep(checked(reattn_request_create(session, &o, &made, &err_)), made);
 }
 
+void Sequence::step_queue(uint64_t cap) {
+  switch (choices_.byte() % 8) {
+    case 0: {
+      reattn_queue* made = nullptr;
+      keep(checked(reattn_queue_create(handle<reattn_model>(), &made, &err_)), made);
+      return;
+    }
+    case 1:
+      release(reattn_queue_free);
+      return;
+    case 2:
+    case 3:
+      checked(reattn_queue_add(handle<reattn_queue>(), handle<reattn_request>(), choices_.byte(),
+                               &err_));
+      return;
+    default: {
+      reattn_event event{};
+      event.struct_size = choices_.byte() == 1 ? choices_.byte() % 41u : sizeof event;
+      uint64_t tag = 0;
+      checked(reattn_queue_next(handle<reattn_queue>(), choices_.byte() % 2 - 1, &tag, &event,
+                                buffer_.data(), cap, &needed_, &err_));
+      return;
+    }
+  }
+}
+
 void Sequence::step() {
   const uint64_t cap = choices_.byte();  // at most buffer_; the others have less
   const uint64_t n_ids = cap % ids_.size();
-  switch (choices_.byte() % 28) {
+  switch (choices_.byte() % 34) {
     case 0:
       return make_session();
     case 1:
@@ -312,6 +340,13 @@ void Sequence::step() {
                                    choices_.byte() % 3, ids_.data(), n_ids, &needed_, &err_));
       return;
     }
+    case 28:
+    case 29:
+    case 30:
+    case 31:
+    case 32:
+    case 33:
+      return step_queue(cap);
     default: {
       reattn_cache_info info{};
       info.struct_size = sizeof info;

@@ -71,6 +71,7 @@ typedef struct reattn_session
     reattn_session;                       /* tokens read, their cache, and what waits to be read */
 typedef struct reattn_cache reattn_cache; /* a snapshot of a session; immutable */
 typedef struct reattn_request reattn_request; /* reading and generating on one session */
+typedef struct reattn_queue reattn_queue;     /* requests that are pulled, and generate, together */
 
 /* ---- Status ------------------------------------------------------------------------------- */
 
@@ -548,8 +549,8 @@ REATTN_API reattn_status reattn_request_create(reattn_session* session,
                                                reattn_request** out_request, reattn_error** err);
 
 /* Ends the answer where `text` (1 to 1,024 bytes of UTF-8) appears in it, also across tokens; the
- * stop text itself is not delivered. Only before the first reattn_request_next; any number of them.
- * One caller at a time. Errors: ARG, BUSY. Since 0.1. */
+ * stop text itself is not delivered. Only before the first reattn_request_next, and before the
+ * request is in a queue; any number of them. One caller at a time. Errors: ARG, BUSY. Since 0.1. */
 REATTN_API reattn_status reattn_request_add_stop(reattn_request* request, const uint8_t* text,
                                                  uint64_t text_bytes, reattn_error** err);
 
@@ -588,13 +589,16 @@ typedef struct reattn_event {
  * by the next call. Every delivered token is in the session's cache before DONE, after a cancel
  * too. An error other than BUFFER, BUSY, ARG and HANDLE ends the request: input not yet read is
  * dropped, and the session stands at its last complete chunk, as its n_tokens says. One caller at a
- * time. Errors: BUFFER, BUSY, OOM_HOST, OOM_DEVICE, DEVICE_LOST. Since 0.1. */
+ * time. Errors: BUFFER, BUSY (another call, or it is in a queue), OOM_HOST, OOM_DEVICE, DEVICE_LOST.
+ * Since 0.1. */
 REATTN_API reattn_status reattn_request_next(reattn_request* request, int64_t timeout_ms,
                                              reattn_event* out_event, uint8_t* buf, uint64_t cap,
                                              uint64_t* needed, reattn_error** err);
 
 /* Makes the running reattn_request_next, or the next one, return DONE with REATTN_DONE_CANCELLED
- * within 100 ms. Any thread, any time, never BUSY. Since 0.1. */
+ * within 100 ms. In a queue DONE comes after the events that are ready, at the next border between
+ * layers; of a request that generates, after the step its last token takes. Any thread, any time,
+ * never BUSY. Since 0.1. */
 REATTN_API reattn_status reattn_request_cancel(const reattn_request* request, reattn_error** err);
 
 /* Logits after the last token that was read or generated; logits: [cap], n_vocab of them.
@@ -630,9 +634,11 @@ typedef struct reattn_request_stats {
   int32_t done;               /* 1: the request has ended */
   int64_t n_prefill_tokens;   /* tokens read */
   int64_t n_decode_tokens;    /* generated tokens that are in the session's cache */
-  double prefill_seconds;     /* wall time inside reattn_request_next spent reading */
+  double prefill_seconds;     /* wall time inside reattn_request_next spent reading; in a queue: of
+                                 the steps it had a part in, whole, as are the next */
   double decode_seconds;      /* likewise, generating */
-  double first_token_seconds; /* from the first reattn_request_next to the first token; 0 before */
+  double first_token_seconds; /* from the first reattn_request_next, or the first reattn_queue_next
+                                 with it in the queue, to the first token; 0 before */
 } reattn_request_stats;
 
 /* Any thread, also while reattn_request_next runs. Since 0.1. */
@@ -641,8 +647,54 @@ REATTN_API reattn_status reattn_request_get_stats(const reattn_request* request,
                                                   reattn_error** err);
 
 /* Any thread. A reattn_request_next that is running is cancelled and ends soon. The session stays
- * as it is; input not yet read is dropped. Since 0.1. */
+ * as it is; input not yet read is dropped. In a queue, which it leaves, no call that begins later
+ * delivers anything of it. Since 0.1. */
 REATTN_API void reattn_request_free(reattn_request* request);
+
+/* ---- Queues: many requests at once --------------------------------------------------------- */
+
+/* An empty queue for requests of sessions of this model. Pulling the requests out of it, rather than
+ * each by itself, generates a token of each in one pass over the weights, which is what generating
+ * costs most. The caller owns *out_queue, which keeps the model alive. Any thread. Errors: BUSY while
+ * loading, what loading failed with, UNSUPPORTED (opened header_only). Since 0.1. */
+REATTN_API reattn_status reattn_queue_create(const reattn_model* model, reattn_queue** out_queue,
+                                             reattn_error** err);
+
+/* From now on the request's events come out of reattn_queue_next with `tag`, any number that tells
+ * the caller whose they are, and reattn_request_next gives REATTN_E_BUSY until its last event was
+ * delivered. All else works as before: cancel, logits, recalled and statistics. The request stays the
+ * caller's, and leaves the queue when it is freed. Its working memory is given to the queue, which
+ * shares it between all requests of equal settings: add each request before the next one is created.
+ * Any thread, also while reattn_queue_next runs, which takes it in after the step it is in.
+ * Errors: ARG (a request of another model, or one that is in a queue, that was pulled before or has
+ * ended), BUSY (the request is in another call), OOM_HOST, OOM_DEVICE. Since 0.1. */
+REATTN_API reattn_status reattn_queue_add(reattn_queue* queue, reattn_request* request,
+                                          uint64_t tag, reattn_error** err);
+
+/* Works until the next event of any request, as reattn_request_next does for one. As long as
+ * something is to be read, a step of one request's input, of each in its turn, alternates with one
+ * token of every request that generates. Nothing runs between calls, nor ahead of the caller, but
+ * that the events of requests that took a step together are delivered one by one.
+ * REATTN_OK: an event of the request that was added with *out_tag. REATTN_TIMEOUT: none yet.
+ * REATTN_END: no request is left; one may be added again. On REATTN_E_BUFFER the event is kept for
+ * the next call.
+ * When a request fails, it alone ends: the call gives the status and message that reattn_request_next
+ * would have given, *out_tag is written all the same, and the next call goes on with the others. An
+ * error that is no request's leaves *out_tag as it was.
+ * A request gives the same as by itself, however many others there are, bit for bit on the CPU; on a
+ * GPU, whose products round differently with the number of rows, as far as two nearly equal logits
+ * allow. Requests generate in one pass when their sessions have the same settings (max_tokens may
+ * differ), on the CPU up to 15 of them, on a GPU up to 32; more take turns.
+ * One caller at a time. Errors: BUFFER, BUSY (another call of it); of a request: OOM_HOST,
+ * OOM_DEVICE, DEVICE_LOST, INTERNAL. Since 0.1. */
+REATTN_API reattn_status reattn_queue_next(reattn_queue* queue, int64_t timeout_ms,
+                                           uint64_t* out_tag, reattn_event* out_event, uint8_t* buf,
+                                           uint64_t cap, uint64_t* needed, reattn_error** err);
+
+/* Any thread. Requests in it that are not done end: reattn_request_next gives REATTN_END from then
+ * on, input not yet read is dropped, and each session stands at its last complete chunk or token. A
+ * reattn_queue_next that is running ends soon. Since 0.1. */
+REATTN_API void reattn_queue_free(reattn_queue* queue);
 
 #ifdef __cplusplus
 }
