@@ -188,6 +188,16 @@ reattn_request_stats stats(const reattn_request* request) {
   return out;
 }
 
+Queue create_queue(const reattn_model* model) {
+  reattn_queue* queue = nullptr;
+  call([&](reattn_error** e) { return reattn_queue_create(model, &queue, e); });
+  return Queue(queue);
+}
+
+void add(reattn_queue* queue, reattn_request* request, uint64_t tag) {
+  call([&](reattn_error** e) { return reattn_queue_add(queue, request, tag, e); });
+}
+
 bool next_log_line(std::string& line) {
   bool ended = false;
   line = collect<std::string>(256, [&](char* buf, uint64_t cap, uint64_t* needed, auto** e) {

@@ -33,6 +33,7 @@ using Model = std::unique_ptr<reattn_model, Free<reattn_model_free>>;
 using Session = std::unique_ptr<reattn_session, Free<reattn_session_free>>;
 using Cache = std::unique_ptr<reattn_cache, Free<reattn_cache_free>>;
 using Request = std::unique_ptr<reattn_request, Free<reattn_request_free>>;
+using Queue = std::unique_ptr<reattn_queue, Free<reattn_queue_free>>;
 
 [[noreturn]] void throw_error(reattn_status status, reattn_error* error);
 
@@ -79,6 +80,9 @@ void add_stop(reattn_request* request, std::string_view text);
 std::vector<float> logits(const reattn_request* request);
 std::vector<reattn_span> recalled(const reattn_request* request, int64_t layer, int32_t scope);
 reattn_request_stats stats(const reattn_request* request);
+
+Queue create_queue(const reattn_model* model);
+void add(reattn_queue* queue, reattn_request* request, uint64_t tag);
 
 // The next line of the library's log; false: there is none.
 bool next_log_line(std::string& line);

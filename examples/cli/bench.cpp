@@ -1,5 +1,6 @@
 // reattn bench: speed of reading and generating, and the memory it took.
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@ struct BenchArgs {
   MethodArgs method;
   std::vector<int64_t> lengths = {4096, 32768};
   int64_t n_decode = 64;
+  int64_t n_sessions = 1;
   std::string file;
 };
 
@@ -54,6 +56,33 @@ double per_second(int64_t n, double seconds) {
   return seconds > 0 ? static_cast<double>(n) / seconds : 0;
 }
 
+struct Decoded {
+  int64_t n_tokens = 0;  // of each session
+  double seconds = 0;
+};
+
+Decoded decode_one(reattn_session* session, const reattn_request_options& options) {
+  const Request request = create_request(session, options);
+  if (drain(request.get(), {}) == REATTN_DONE_CANCELLED) throw Interrupted();
+  const reattn_request_stats s = stats(request.get());
+  return {s.n_decode_tokens, s.decode_seconds};
+}
+
+// Forks of the session generate at once. The same seconds serve all of them.
+Decoded decode_together(const reattn_model* model, reattn_session* session, int64_t n_sessions,
+                        const reattn_request_options& options) {
+  const Queue queue = create_queue(model);
+  std::vector<Request> requests;
+  for (int64_t i = 0; i < n_sessions; ++i) {
+    requests.push_back(create_request(fork(session).get(), options));
+    add(queue.get(), requests.back().get(), static_cast<uint64_t>(i));
+  }
+  const auto start = std::chrono::steady_clock::now();
+  drain(queue.get());
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  return {stats(requests.front().get()).n_decode_tokens, taken.count()};
+}
+
 Json bench_length(const BenchArgs& args, const reattn_model* model, const Ids& ids) {
   const reattn_session_options method = args.method.resolve(model, nullptr);
   const auto n_tokens = static_cast<int64_t>(ids.size());
@@ -63,11 +92,11 @@ Json bench_length(const BenchArgs& args, const reattn_model* model, const Ids& i
   reattn_request_options decode_options = request_options();
   decode_options.max_tokens = args.n_decode;
   decode_options.ignore_end = 1;
-  reattn_request_stats decoded = {};
+  Decoded decoded;
   if (args.n_decode > 0) {
-    const Request request = create_request(session.get(), decode_options);
-    if (drain(request.get(), {}) == REATTN_DONE_CANCELLED) throw Interrupted();
-    decoded = stats(request.get());
+    decoded = args.n_sessions == 1
+                  ? decode_one(session.get(), decode_options)
+                  : decode_together(model, session.get(), args.n_sessions, decode_options);
   }
   const reattn_model_info info = model_info(model);
   const reattn_device_info device = device_info(info);
@@ -75,19 +104,22 @@ Json bench_length(const BenchArgs& args, const reattn_model* model, const Ids& i
   const Json model_name = args.model.geometry.empty()
                               ? Json{{"file", args.model.path}}
                               : Json{{"geometry", args.model.geometry}, {"weights", "random"}};
-  return {{"model", model_name},
-          {"length", n_tokens},
-          {"prefill_seconds", read.prefill_seconds},
-          {"prefill_tokens_per_second", per_second(read.n_prefill_tokens, read.prefill_seconds)},
-          {"n_decode", decoded.n_decode_tokens},
-          {"decode_seconds", decoded.decode_seconds},
-          {"decode_tokens_per_second", per_second(decoded.n_decode_tokens, decoded.decode_seconds)},
-          {"peak_bytes", peak_bytes()},
-          {"plan", to_json(estimate(model, method, n_tokens + args.n_decode))},
-          {"method", to_json(method)},
-          {"device", device.name},
-          {"instructions", device.instructions},
-          {"n_threads", args.model.n_threads > 0 ? args.model.n_threads : device.n_threads}};
+  return {
+      {"model", model_name},
+      {"length", n_tokens},
+      {"prefill_seconds", read.prefill_seconds},
+      {"prefill_tokens_per_second", per_second(read.n_prefill_tokens, read.prefill_seconds)},
+      {"sessions", args.n_sessions},
+      {"n_decode", decoded.n_tokens},
+      {"decode_seconds", decoded.seconds},
+      {"decode_tokens_per_second", per_second(args.n_sessions * decoded.n_tokens, decoded.seconds)},
+      {"decode_tokens_per_second_each", per_second(decoded.n_tokens, decoded.seconds)},
+      {"peak_bytes", peak_bytes()},
+      {"plan", to_json(estimate(model, method, n_tokens + args.n_decode))},
+      {"method", to_json(method)},
+      {"device", device.name},
+      {"instructions", device.instructions},
+      {"n_threads", args.model.n_threads > 0 ? args.model.n_threads : device.n_threads}};
 }
 
 void bench(const BenchArgs& args) {
@@ -118,6 +150,11 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_option("--decode", args->n_decode, "tokens to generate after each length")
       ->check(CLI::Range(int64_t{0}, int64_t{INT32_MAX}))
+      ->capture_default_str();
+  command
+      ->add_option("--sessions", args->n_sessions,
+                   "forks of the read session that generate together, in a queue")
+      ->check(CLI::Range(int64_t{1}, int64_t{4096}))
       ->capture_default_str();
   command->add_option("--file", args->file,
                       "text to read, over and over; without it made-up tokens");

@@ -8,9 +8,13 @@
 #include "examples/cli/progress.hpp"
 
 namespace reattn::cli {
+namespace {
+
+constexpr int64_t kPollMs = 50;  // how soon a Ctrl-C is seen
+
+}  // namespace
 
 int32_t drain(reattn_request* request, const OnEvent& on_event) {
-  constexpr int64_t kPollMs = 50;  // how soon a Ctrl-C is seen
   std::string text(4096, '\0');
   for (;;) {
     if (interrupted()) {
@@ -33,6 +37,26 @@ int32_t drain(reattn_request* request, const OnEvent& on_event) {
     if (status == REATTN_END) return REATTN_DONE_CANCELLED;
     if (on_event) on_event(event, std::string_view(text.data(), event.text_bytes));
     if (event.kind == REATTN_EVENT_DONE) return event.reason;
+  }
+}
+
+void drain(reattn_queue* queue) {
+  std::string text(4096, '\0');
+  for (reattn_status status = REATTN_OK; status != REATTN_END;) {
+    if (interrupted()) throw Interrupted();
+    reattn_event event = {};
+    event.struct_size = sizeof event;
+    uint64_t tag = 0, needed = 0;
+    reattn_error* error = nullptr;
+    status =
+        reattn_queue_next(queue, kPollMs, &tag, &event, reinterpret_cast<uint8_t*>(text.data()),
+                          text.size(), &needed, &error);
+    if (status == REATTN_E_BUFFER) {
+      reattn_error_free(error);
+      text.resize(needed);
+    } else if (status < 0) {
+      throw_error(status, error);
+    }
   }
 }
 

@@ -15,6 +15,9 @@ using OnEvent = std::function<void(const reattn_event& event, std::string_view t
 // Pulls every event of the request; a Ctrl-C cancels it. Returns the reason of its end.
 int32_t drain(reattn_request* request, const OnEvent& on_event);
 
+// Pulls every event of the requests in the queue, for nothing but the time it takes. Throws Interrupted after a Ctrl-C.
+void drain(reattn_queue* queue);
+
 // Reads what the session has queued, generating nothing. Throws Interrupted after a Ctrl-C.
 Request read_queued(reattn_session* session, const OnEvent& on_event = {});
 

@@ -21,6 +21,17 @@ TEST_F(Bench, ALineForEachLength) {
   }
 }
 
+TEST_F(Bench, SessionsGenerateTogether) {
+  const auto lines = json_lines({"bench", model(), "--lengths", "400", "--decode", "4", "--sessions",
+                                 "5", "--threads", "1"});
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0]["sessions"], 5);
+  EXPECT_EQ(lines[0]["n_decode"], 4);
+  const double each = lines[0]["decode_tokens_per_second_each"];
+  EXPECT_GT(each, 0);
+  EXPECT_NEAR(lines[0]["decode_tokens_per_second"].get<double>(), 5 * each, 1e-6 * each);
+}
+
 TEST_F(Bench, TextIsRepeated) {
   const auto lines =
       json_lines({"bench", model(), "--lengths", "3000", "--decode", "0", "--file", document()});
