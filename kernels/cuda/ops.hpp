@@ -21,6 +21,7 @@ void swiglu(Context&, const SwigluArgs&);
 void qkv(Context&, const QkvArgs&);
 void mlp(Context&, const MlpArgs&);
 void kv_append(Context&, std::span<const KvAppendArgs>);
+void quantize_keys(Context&, std::span<const QuantizeKeysArgs>);
 void score(Context&, std::span<const ScoreArgs>);
 void vote(Context&, std::span<const VoteArgs>);
 void expand(Context&, std::span<const ExpandArgs>);

@@ -84,6 +84,7 @@ class CudaDevice final : public Device {
   bool holds(DType kv) const override {
     return kv == DType::kF32 || kv == DType::kF16 || kv == DType::kBF16;
   }
+  bool scores_int8() const override { return true; }
   uint64_t scratch_bytes() const override { return kScratchBytes; }
 
   void* allocate(size_t bytes) override {
@@ -130,6 +131,9 @@ class CudaDevice final : public Device {
   void swiglu(Stream& s, const SwigluArgs& a) override { run(s, cuda::swiglu, a); }
   void kv_append(Stream& s, std::span<const KvAppendArgs> a) override {
     run(s, cuda::kv_append, a);
+  }
+  void quantize_keys(Stream& s, std::span<const QuantizeKeysArgs> a) override {
+    run(s, cuda::quantize_keys, a);
   }
   void score(Stream& s, std::span<const ScoreArgs> a) override { run(s, cuda::score, a); }
   void vote(Stream& s, std::span<const VoteArgs> a) override { run(s, cuda::vote, a); }

@@ -14,6 +14,7 @@ namespace {
 // What an item costs beyond its tiles, in tiles: its start, and the first tiles, which are full of picks.
 constexpr int64_t kItemCost = 8;
 constexpr int64_t kMostSplits = 64;
+constexpr int32_t kMaxInt8Dim = 1024;  // products of int8 rows are exact in f32: 1024 · 127² < 2^24
 
 struct Batch {
   ScoreBatch work{};
@@ -41,6 +42,13 @@ ScoreSequence sequence_of(const ScoreArgs& a, int32_t rows_per_tile) {
   s.vote_stride = a.vote_stride;
   s.begin = static_cast<int32_t>(a.middle_begin);
   s.end = static_cast<int32_t>(a.middle_end);
+  if (scores_int8(a)) {
+    s.pages8 = a.pages.k8;
+    s.int8_end = static_cast<int32_t>(std::min(a.int8_end, a.middle_end));
+    if (s.head_dim > kMaxInt8Dim) {
+      fail(ErrorCode::kUnsupported, "score: head_dim is ", s.head_dim, ", in int8 at most ", kMaxInt8Dim);
+    }
+  }
   s.origin = a.block1 ? s.begin : s.begin / kScoreTile * kScoreTile;
   s.n_tiles = (s.end - s.origin - 1) / kScoreTile + 1;
   const int64_t n_rows = n_voters(a.n_queries, a.vote_stride) * s.group;
@@ -99,7 +107,7 @@ void score_with(Context& ctx, std::span<const ScoreArgs> list, ScoreKernel kerne
   const ScoreArgs* last = nullptr;
   for (const ScoreArgs& a : list) {
     if (a.n_queries == 0) continue;
-    const bool fast = kernel == ScoreKernel::kAuto && fits_score_sm90(ctx, a);
+    const bool fast = kernel == ScoreKernel::kAuto && !scores_int8(a) && fits_score_sm90(ctx, a);
     if (last == nullptr || !alike(*last, a) || batches.back().fast != fast ||
         batches.back().work.n == ScoreBatch::kMax) {
       Batch& b = batches.emplace_back();
@@ -150,9 +158,10 @@ void score_with(Context& ctx, std::span<const ScoreArgs> list, ScoreKernel kerne
 void score(Context& ctx, std::span<const ScoreArgs> list) {
   for (const ScoreArgs& a : list) reference::check(a);
   for (size_t i = 0; i < list.size();) {
-    const bool few = score_decode_fits(list[i]);
+    const auto is_few = [](const ScoreArgs& a) { return !scores_int8(a) && score_decode_fits(a); };
+    const bool few = is_few(list[i]);
     size_t n = 1;
-    while (i + n < list.size() && score_decode_fits(list[i + n]) == few) ++n;
+    while (i + n < list.size() && is_few(list[i + n]) == few) ++n;
     const auto run = list.subspan(i, n);
     few ? score_decode(ctx, run) : score_with(ctx, run, ScoreKernel::kAuto);
     i += n;

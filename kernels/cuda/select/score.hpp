@@ -15,6 +15,7 @@ constexpr int32_t kScoreTile = 128;  // keys of one tile; block1's block
 struct ScoreSequence {
   const float* q;            // [n_queries, n_heads, head_dim]
   void* const* pages;
+  void* const* pages8;       // KvPages.k8; null where int8_end is 0
   int32_t* picks;            // [n_voters, n_heads, top_k]
   uint64_t* partial;         // [n_kv_heads, n_rows, n_splits, top_k] picks (picks.cuh), best first; null where n_splits is 1
   uint32_t* thresholds;      // [n_kv_heads, n_rows] what the splits tell each other (score_epilogue.cuh); null where n_splits is 1
@@ -22,6 +23,7 @@ struct ScoreSequence {
   int32_t n_heads, n_kv_heads, head_dim, group;
   int32_t top_k, vote_stride;
   int32_t begin, end;        // of the middle
+  int32_t int8_end;          // positions below are scored in int8
   int32_t origin;            // position of the first tile's first key
   int32_t n_tiles, n_rows, n_row_tiles, n_splits;
   int32_t first_item;        // among the items of one KV head
@@ -36,6 +38,9 @@ struct ScoreBatch {
   DType dtype;
   bool block1;
 };
+
+// Whether any position is scored in int8.
+inline bool scores_int8(const ScoreArgs& a) { return a.int8_end > a.middle_begin; }
 
 enum class ScoreKernel { kAuto, kGeneral };
 // As score(); kGeneral never takes the fast kernel (for tests).

@@ -1,8 +1,10 @@
-// Scoring for every cache type, head_dim and alignment: plain products, a warp's list of picks for each row. Also the merge.
+// Scoring for every cache type, head_dim and alignment, native and in int8: plain products, a warp's list of picks for each row. Also
+// the merge.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
 #include "kernels/cuda/device/error.hpp"
+#include "kernels/cuda/prim/int8.cuh"
 #include "kernels/cuda/select/score_item.cuh"
 
 namespace reattn::kernels::cuda {
@@ -18,13 +20,37 @@ __device__ float rounded(float x, const __nv_bfloat16*) {
   return __bfloat162float(__float2bfloat16_rn(x));
 }
 __device__ float widened(float x) { return x; }
+__device__ float widened(int8_t x) { return x; }
 __device__ float widened(__half x) { return __half2float(x); }
 __device__ float widened(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+// One warp: the row's int8 scale.
+__device__ float row_scale(const float* q, int32_t head_dim, uint32_t lane) {
+  float most = 0;
+  for (auto e = static_cast<int32_t>(lane); e < head_dim; e += 32) most = fmaxf(most, fabsf(q[e]));
+  for (int32_t step = 16; step > 0; step /= 2) {
+    most = fmaxf(most, __shfl_xor_sync(~0U, most, step));
+  }
+  return int8_scale(most);
+}
+
+// The sums of one key over the elements [0, n) of the rows.
+template <class K>
+__device__ void add_products(float (&sums)[kGeneralRows], const float (&q)[kGeneralRows][kChunk],
+                             const K* key, int32_t n) {
+  for (int32_t e = 0; e < n; ++e) {
+    const float k = widened(key[e]);
+#pragma unroll
+    for (int32_t r = 0; r < kGeneralRows; ++r) sums[r] = fmaf(q[r][e], k, sums[r]);
+  }
+}
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     general_score_kernel(const __grid_constant__ ScoreBatch batch) {
   __shared__ float q[kGeneralRows][kChunk];
+  __shared__ float q8[kGeneralRows][kChunk];  // int8 numbers: as floats their sums are exact
+  __shared__ float q8_scale[kGeneralRows];
   __shared__ float scores[kGeneralRows][kScoreTile];
   const ScoreItem item(batch, static_cast<int32_t>(blockIdx.x), kGeneralRows);
   const ScoreSequence& s = batch.sequences[item.sequence];
@@ -33,14 +59,23 @@ __global__ void __launch_bounds__(kThreads)
   Pick held[kRowsPerWarp], last[kRowsPerWarp];
   for (int32_t r = 0; r < kRowsPerWarp; ++r) held[r] = last[r] = kNoPick;
 
+  for (int32_t r = 0; r < kRowsPerWarp && s.int8_end > 0; ++r) {
+    const int32_t row = warp * kRowsPerWarp + r;
+    const float scale = item.row + row < s.n_rows
+                            ? row_scale(score_query(s, item.kv_head, item.row + row), s.head_dim, lane)
+                            : 0;
+    if (lane == 0) q8_scale[row] = scale;  // read after the next barrier
+  }
+
   for (int32_t tile = item.tile; tile < item.tile_end; ++tile) {
     const int32_t start = s.origin + tile * kScoreTile, position = start + thread;
     const bool valid = position >= s.begin && position < s.end;
-    const T* key = nullptr;
-    if (valid) {
-      const int64_t row = static_cast<int64_t>(item.kv_head) * kPageTokens + position % kPageTokens;
-      key = static_cast<const T*>(s.pages[position / kPageTokens]) + row * s.head_dim;
-    }
+    const bool in_int8 = position < s.int8_end;
+    const int64_t key_at =
+        (static_cast<int64_t>(item.kv_head) * kPageTokens + position % kPageTokens) * s.head_dim;
+    const void* page = !valid    ? nullptr
+                       : in_int8 ? s.pages8[position / kPageTokens]
+                                 : s.pages[position / kPageTokens];
     float sums[kGeneralRows] = {};
     for (int32_t from = 0; from < s.head_dim; from += kChunk) {
       const int32_t n = min(kChunk, s.head_dim - from);
@@ -48,17 +83,22 @@ __global__ void __launch_bounds__(kThreads)
       for (int32_t i = thread; i < kGeneralRows * kChunk; i += kThreads) {
         const int32_t r = i / kChunk, e = i % kChunk;
         const bool there = item.row + r < s.n_rows && e < n;
-        q[r][e] = there ? rounded(score_query(s, item.kv_head, item.row + r)[from + e],
-                                  static_cast<const T*>(nullptr))
-                        : 0;
+        const float x = there ? score_query(s, item.kv_head, item.row + r)[from + e] : 0;
+        q[r][e] = rounded(x, static_cast<const T*>(nullptr));
+        if (s.int8_end > 0) q8[r][e] = static_cast<float>(to_int8(x, q8_scale[r]));
       }
       __syncthreads();
       if (!valid) continue;
-      for (int32_t e = 0; e < n; ++e) {
-        const float k = widened(key[from + e]);
-#pragma unroll
-        for (int32_t r = 0; r < kGeneralRows; ++r) sums[r] = fmaf(q[r][e], k, sums[r]);
+      if (in_int8) {
+        add_products(sums, q8, static_cast<const int8_t*>(page) + key_at + from, n);
+      } else {
+        add_products(sums, q, static_cast<const T*>(page) + key_at + from, n);
       }
+    }
+    if (valid && in_int8) {
+      const float scale = int8_scales(page, s.n_kv_heads, s.head_dim)[int8_scale_index(item.kv_head, position)];
+#pragma unroll
+      for (int32_t r = 0; r < kGeneralRows; ++r) sums[r] *= scale * q8_scale[r];
     }
     for (int32_t r = 0; r < kGeneralRows; ++r) scores[r][thread] = valid ? sums[r] : -INFINITY;
     __syncthreads();
