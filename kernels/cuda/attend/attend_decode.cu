@@ -81,6 +81,7 @@ __global__ void __launch_bounds__(kJoinThreads)
   if (me >= d) return;
   const auto* all = reinterpret_cast<const float*>(totals);
   float sum = 0;
+#pragma unroll 8
   for (int32_t g = 0; g < n_groups; ++g) sum += all[g * d + me];
   b.sequences[blockIdx.y].out[static_cast<int64_t>(blockIdx.x) * d + me] = sum / weight.y;
 }

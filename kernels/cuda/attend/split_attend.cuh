@@ -72,6 +72,21 @@ __device__ inline float4 load_four(const T* at) {
   }
 }
 
+template <class T>
+__device__ inline void load_eight(float (&to)[8], const T* at) {
+  float4 low, high;
+  if constexpr (sizeof(T) == 4) {
+    low = load_four(at);
+    high = load_four(at + 4);
+  } else {
+    const uint4 raw = *reinterpret_cast<const uint4*>(at);
+    low = load_four(reinterpret_cast<const T*>(&raw));
+    high = load_four(reinterpret_cast<const T*>(&raw) + 4);
+  }
+  to[0] = low.x, to[1] = low.y, to[2] = low.z, to[3] = low.w;
+  to[4] = high.x, to[5] = high.y, to[6] = high.z, to[7] = high.w;
+}
+
 // kLanes lanes share a key: lane c of them has its pairs 4 c … 4 c + 3, and dimensions 8 c … 8 c + 7 of the value. kDim 0: any
 // head_dim that is a multiple of 8 and at most 8 · kLanes.
 template <class T, int kLanes, int kDim>
@@ -112,7 +127,7 @@ struct SplitAttend {
     int32_t n_recalled, scope;
   };
 
-  // What is copied for a chunk, in this order, each when the one before is visible to the block. Keys beyond the end repeat the last.
+  // What is copied for a chunk: tokens, then pages, then angles, keys and values. Keys beyond the end repeat the last.
   __device__ static void copy_tokens(const AttendBatch& b, const AttendSequence& s, const Shared& shared,
                                      const Part& part, int32_t chunk) {
     const auto i = static_cast<int32_t>(threadIdx.x);
@@ -131,7 +146,7 @@ struct SplitAttend {
                                     int32_t chunk) {
     const auto i = static_cast<int32_t>(threadIdx.x);
     if (i >= b.chunk) return;
-    const int32_t at = (chunk & 3) * b.chunk + i;
+    const int32_t at = (chunk & 3) * b.chunk + i;  // of a token that this thread copied
     const int32_t page = shared.tokens[at] / static_cast<int32_t>(kPageTokens);
     copy_async<8>(shared.pages + 2 * at, s.k + page);
     copy_async<8>(shared.pages + 2 * at + 1, s.v + page);
@@ -208,7 +223,6 @@ struct SplitAttend {
     if (!is_empty) {
       for (int32_t chunk = 0; chunk < 3; ++chunk) copy_tokens(b, s, shared, part, chunk);
       wait_copies();
-      __syncthreads();
       copy_pages(b, s, shared, 0);
       copy_pages(b, s, shared, 1);
     }
@@ -334,12 +348,8 @@ struct SplitAttend {
       }
 #pragma unroll
       for (int pass = 0; pass < kPasses; ++pass) {
-        float4 x = make_float4(0, 0, 0, 0), y = x;
-        if (is_active) {
-          x = load_four(values_of + pass * kSlots * d);
-          y = load_four(values_of + pass * kSlots * d + 4);
-        }
-        const float values[8] = {x.x, x.y, x.z, x.w, y.x, y.y, y.z, y.w};
+        float values[8] = {};
+        if (is_active) load_eight(values, values_of + pass * kSlots * d);
 #pragma unroll
         for (int r = 0; r < kAttendRows; ++r) {
           const float weight = __shfl_sync(~0u, p[pass], lane_of_row(lane, r));
@@ -373,27 +383,32 @@ struct SplitAttend {
                                     const float2 (&of_warps)[kAttendWarps][kAttendRows],
                                     int32_t row_block, int32_t first_head) {
     const int32_t d = kDim != 0 ? kDim : b.head_dim, n_rows = b.group * b.n_queries;
-    for (int32_t item = threadIdx.x; item < b.heads_per_block * kAttendRows * d; item += blockDim.x) {
-      const int32_t i = item % d, r = item / d % kAttendRows, h = item / d / kAttendRows;
+    const int32_t fours = d / 4, n_items = b.heads_per_block * kAttendRows * fours;
+    const auto* all = reinterpret_cast<const float4*>(sums);
+    for (auto item = static_cast<int32_t>(threadIdx.x); item < n_items; item += blockDim.x) {
+      const int32_t i = item % fours, r = item / fours % kAttendRows, h = item / fours / kAttendRows;
       const int32_t row = row_block * kAttendRows + r;
       if (row >= n_rows) continue;
       const int32_t first = h * b.warps_per_head;
       float most = kNone;
       for (int32_t w = 0; w < b.warps_per_head; ++w) most = fmaxf(most, of_warps[first + w][r].x);
-      float total = 0, weight = 0;
+      float4 total = make_float4(0, 0, 0, 0);
+      float weight = 0;
       for (int32_t w = 0; w < b.warps_per_head; ++w) {
         const float factor = exp2f(of_warps[first + w][r].x - most);
-        float of_warp = 0;
+        weight += factor * of_warps[first + w][r].y;
 #pragma unroll
         for (int slot = 0; slot < kSlots; ++slot) {
-          of_warp += sums[(((first + w) * kSlots + slot) * kAttendRows + r) * d + i];
+          const float4 part = all[(((first + w) * kSlots + slot) * kAttendRows + r) * fours + i];
+          total.x += factor * part.x;
+          total.y += factor * part.y;
+          total.z += factor * part.z;
+          total.w += factor * part.w;
         }
-        total += factor * of_warp;
-        weight += factor * of_warps[first + w][r].y;
       }
       const int64_t out = ((static_cast<int64_t>(blockIdx.z) * b.n_queries + row / b.group) * b.n_heads +
                            (first_head + h) * b.group + row % b.group) * gridDim.x + blockIdx.x;
-      b.sums[out * d + i] = total;
+      reinterpret_cast<float4*>(b.sums)[out * fours + i] = total;
       if (i == 0) b.weights[out] = make_float2(most, weight);
     }
   }
