@@ -26,7 +26,6 @@ void check_matrix(const char* op, const char* name, const Matrix& w, int64_t n_r
 class Products {
  public:
   Products(Context& ctx, int64_t n_rows) : ctx_(ctx), n_rows_(n_rows) {
-    ctx.lt.require();
     ctx.scratch.begin(Lt::kWorkspaceBytes);
     workspace_ = ctx.scratch.take<std::byte>(Lt::kWorkspaceBytes);
   }

@@ -33,18 +33,20 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant
   constexpr int kTurn = kUnroll * kStep;
   const __nv_bfloat16 *low_row, *high_row;
   find_rows<kGateUp>(a, tile, low_row, high_row);
+  if (tile < a.n_first) {  // later blocks would only be in the way of those before
 #pragma unroll
-  for (int u = 0; u < kUnroll; ++u) {
-    const int k = warp * kTurn + u * kStep + at;
-    if (k >= a.n_in) break;
-    prefetch(low_row + k);
-    prefetch(high_row + k);
+    for (int u = 0; u < kUnroll; ++u) {
+      const int k = warp * kTurn + u * kStep + at;
+      if (k >= a.n_in) break;
+      prefetch(low_row + k);
+      prefetch(high_row + k);
+    }
   }
   wait_for_previous();
   let_next_start();
 
-  const bool has_x = column < a.n_rows;
-  const float* x = a.x + static_cast<int64_t>(has_x ? column : 0) * a.n_in;
+  // Columns beyond the rows of x multiply the first row: nobody reads them.
+  const float* x = a.x + static_cast<int64_t>(column < a.n_rows ? column : 0) * a.n_in;
   Accumulator sum;
   float lane_squares = 0;
   for (int begin = warp * kTurn; begin < a.n_in; begin += kWarps * kTurn) {
@@ -58,11 +60,21 @@ __global__ void __launch_bounds__(kThreads, 2) gemv_kernel(const __grid_constant
         w_high[u] = load_weights(high_row + k);
       }
     }
+    Eight parts[kUnroll];
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       const int k = begin + u * kStep + at;
-      uint4 high = make_uint4(0, 0, 0, 0), low = high;
-      if (has_x && k < a.n_in) load_x<kNorm>(x + k, a.norm + k, high, low, lane_squares);
+      parts[u] = Eight(x + k, k < a.n_in);
+    }
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) {
+      if constexpr (kNorm) {
+        const int k = begin + u * kStep + at;
+        lane_squares = parts[u].squares(lane_squares);
+        parts[u].multiply(Eight(a.norm + k, k < a.n_in));
+      }
+      uint4 high, low;
+      parts[u].split_into(high, low);
       sum.add(w_low[u], w_high[u], high, low);
     }
   }
@@ -80,6 +92,7 @@ void launch(Context& ctx, Params& p, const Gemv& g) {
   p.n_in = static_cast<int32_t>(g.n_in);
   p.eps = g.eps;
   p.accumulate = g.accumulate;
+  p.n_first = 2 * ctx.n_sms;
   if (g.n_rows == 1 && launch_gemv_row(ctx, p, kGateUp)) return;
   launch_early(ctx, g.norm != nullptr ? gemv_kernel<true, kGateUp> : gemv_kernel<false, kGateUp>,
                "gemv_kernel", dim3(static_cast<unsigned>(p.n_tiles)), kThreads, 0, p);

@@ -28,6 +28,7 @@ struct Params {
   const float* x;     // [n_rows, n_in]
   const float* norm;  // [n_in]
   int32_t n_rows, n_in, n_tiles;
+  int32_t n_first;  // tiles of the blocks that start first
   int32_t n_units;  // rows of weights, or pairs of gate's and up's
   float eps;
   bool accumulate;
@@ -41,25 +42,36 @@ __device__ inline void split(float x0, float x1, uint32_t& high, uint32_t& low) 
   low = *reinterpret_cast<const uint32_t*>(&l);
 }
 
-// Eight neighbours of a row of x, split; with kNorm multiplied with the norm's weights, their squares
-// added to `squares`.
-template <bool kNorm>
-__device__ void load_x(const float* x, const float* norm, uint4& high, uint4& low, float& squares) {
-  float4 x0 = *reinterpret_cast<const float4*>(x), x1 = *reinterpret_cast<const float4*>(x + 4);
-  if constexpr (kNorm) {
-    const float4 n0 = *reinterpret_cast<const float4*>(norm);
-    const float4 n1 = *reinterpret_cast<const float4*>(norm + 4);
-    for (const float v : {x0.x, x0.y, x0.z, x0.w, x1.x, x1.y, x1.z, x1.w}) {
-      squares = fmaf(v, v, squares);
-    }
-    x0 = make_float4(x0.x * n0.x, x0.y * n0.y, x0.z * n0.z, x0.w * n0.w);
-    x1 = make_float4(x1.x * n1.x, x1.y * n1.y, x1.z * n1.z, x1.w * n1.w);
+// Eight neighbours of a row of x, or zeros. Apart from their use, so that many loads are under way.
+struct Eight {
+  float4 first, second;
+
+  __device__ Eight() : first(make_float4(0, 0, 0, 0)), second(first) {}
+  __device__ Eight(const float* p, bool in_range) : Eight() {
+    if (!in_range) return;
+    first = *reinterpret_cast<const float4*>(p);
+    second = *reinterpret_cast<const float4*>(p + 4);
   }
-  split(x0.x, x0.y, high.x, low.x);
-  split(x0.z, x0.w, high.y, low.y);
-  split(x1.x, x1.y, high.z, low.z);
-  split(x1.z, x1.w, high.w, low.w);
-}
+  __device__ float squares(float sum) const {
+    for (const float v :
+         {first.x, first.y, first.z, first.w, second.x, second.y, second.z, second.w}) {
+      sum = fmaf(v, v, sum);
+    }
+    return sum;
+  }
+  __device__ void multiply(const Eight& o) {
+    first = make_float4(first.x * o.first.x, first.y * o.first.y, first.z * o.first.z,
+                        first.w * o.first.w);
+    second = make_float4(second.x * o.second.x, second.y * o.second.y, second.z * o.second.z,
+                         second.w * o.second.w);
+  }
+  __device__ void split_into(uint4& high, uint4& low) const {
+    split(first.x, first.y, high.x, low.x);
+    split(first.z, first.w, high.y, low.y);
+    split(second.x, second.y, high.z, low.z);
+    split(second.z, second.w, high.w, low.w);
+  }
+};
 
 __device__ inline void mma(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
                            uint32_t b0, uint32_t b1) {

@@ -18,12 +18,17 @@ namespace {
 
 using namespace gemv_parts;  // NOLINT: this file is one of its parts
 
-constexpr int kBatch = 8;  // rows whose sums the warps of a block bring together at a time
-constexpr int kMaxPieces = 8;
+constexpr int kBatch = 8;      // rows whose sums the warps of a block bring together at a time
+constexpr int kMaxPieces = 8;  // of 16 bytes that a lane has of a row
+constexpr int kMaxPiecesOfWarp = 6;
 
-// Rows that a thread has in its ring: about 64 KB a block.
+// Blocks of a multiprocessor, by the registers that x takes.
+constexpr int blocks_per_sm(int n_pieces) {
+  return n_pieces <= 2 ? 4 : n_pieces <= 4 ? 3 : n_pieces <= 7 ? 2 : 1;
+}
+// Rows that a thread has in its ring: about 192 KB of all blocks of a multiprocessor.
 constexpr int ring_rows(int n_pieces) {
-  return std::max(3, 16 / n_pieces);
+  return std::max(3, std::min(24, 48 / blocks_per_sm(n_pieces)) / n_pieces);
 }
 constexpr size_t ring_bytes(int n_pieces) {
   return static_cast<size_t>(ring_rows(n_pieces)) * n_pieces * kThreads * 16;
@@ -55,21 +60,29 @@ __device__ float warp_sum(float v) {
   return v;
 }
 
+// What the product of a row of weights is added to.
+__device__ float addend(const Params& a, bool gate_up, int row) {
+  if (gate_up) return 0;
+  const Row r = find_row(a, gate_up, row);
+  float sum = r.part->bias != nullptr ? r.part->bias[r.index] : 0.0F;
+  if (a.accumulate) sum += r.part->out[r.index];
+  return sum;
+}
+
 // dot and, of a pair, the gate's before it: scaled products of one row of weights.
-__device__ void finish_row(const Params& a, bool gate_up, int row, float dot, float gate) {
+__device__ void finish_row(const Params& a, bool gate_up, int row, float dot, float gate,
+                           float add_to) {
   const Row r = find_row(a, gate_up, row);
   if (gate_up) {
     a.parts[0].out[r.index] = gate / (1.0F + expf(-gate)) * dot;
-    return;
+  } else {
+    r.part->out[r.index] = add_to + dot;
   }
-  if (r.part->bias != nullptr) dot += r.part->bias[r.index];
-  float* out = r.part->out + r.index;
-  *out = a.accumulate ? *out + dot : dot;
 }
 
 // kTeam warps share a row: all of a block, or one.
 template <int kPieces, int kTeam>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, blocks_per_sm(kPieces))
     gemv_row_kernel(const __grid_constant__ Params a, bool gate_up) {
   constexpr int kDepth = ring_rows(kPieces);
   constexpr int kPiece = kTeam * 32 * 8;  // elements that the team's lanes load together
@@ -108,19 +121,20 @@ __global__ void __launch_bounds__(kThreads)
   wait_for_previous();
   let_next_start();
 
-  uint4 x_high[kPieces], x_low[kPieces];
-  float squares = 0;
+  Eight x[kPieces];
 #pragma unroll
-  for (int p = 0; p < kPieces; ++p) {
-    const int k = p * kPiece + at;
-    x_high[p] = x_low[p] = make_uint4(0, 0, 0, 0);
-    if (k >= a.n_in) continue;
-    if (a.norm != nullptr) {
-      load_x<true>(a.x + k, a.norm + k, x_high[p], x_low[p], squares);
-    } else {
-      load_x<false>(a.x + k, nullptr, x_high[p], x_low[p], squares);
+  for (int p = 0; p < kPieces; ++p) x[p] = Eight(a.x + p * kPiece + at, p * kPiece + at < a.n_in);
+  float squares = 0;
+  if (a.norm != nullptr) {
+#pragma unroll
+    for (int p = 0; p < kPieces; ++p) {
+      squares = x[p].squares(squares);
+      x[p].multiply(Eight(a.norm + p * kPiece + at, p * kPiece + at < a.n_in));
     }
   }
+  uint4 x_high[kPieces], x_low[kPieces];
+#pragma unroll
+  for (int p = 0; p < kPieces; ++p) x[p].split_into(x_high[p], x_low[p]);
   float scale = 1;
   const auto norm_scale = [&](float sum) {
     return 1.0F / sqrtf(sum / static_cast<float>(a.n_in) + a.eps);
@@ -140,8 +154,16 @@ __global__ void __launch_bounds__(kThreads)
   }
 
   int use = 0, batch = 0;
-  float gate = 0;
+  float gate = 0, add_to = 0;
   for (int row = begin; row < end; ++row) {
+    if constexpr (kTeam == 1) {
+      if (lane == 0) add_to = addend(a, gate_up, row);
+    } else {
+      const int in_batch = (row - begin) % kBatch;
+      if (in_batch == 0 && warp == batch % kWarps && lane < kBatch && row + lane < end) {
+        add_to = addend(a, gate_up, row + lane);
+      }
+    }
     fetch();
     asm volatile("cp.async.wait_group %0;" ::"n"(kDepth - 1) : "memory");
     float c[4] = {};
@@ -160,7 +182,7 @@ __global__ void __launch_bounds__(kThreads)
       if (gate_up && row % 2 == 0) {
         gate = dot * scale;
       } else if (lane == 0) {
-        finish_row(a, gate_up, row, dot * scale, gate);
+        finish_row(a, gate_up, row, dot * scale, gate, add_to);
       }
     } else {
       const int in_batch = (row - begin) % kBatch;
@@ -177,30 +199,23 @@ __global__ void __launch_bounds__(kThreads)
         sum *= scale;
         gate = __shfl_xor_sync(0xFFFFFFFFu, sum, 1);
         const int of = row - in_batch + lane;
-        if (lane <= in_batch && (!gate_up || of % 2 == 1)) finish_row(a, gate_up, of, sum, gate);
+        if (lane <= in_batch && (!gate_up || of % 2 == 1))
+          finish_row(a, gate_up, of, sum, gate, add_to);
       }
       ++batch;
     }
   }
 }
 
-// Bytes of shared memory of a multiprocessor, of which each block costs 1 KB beyond its own.
-size_t shared_memory(int32_t capability) {
-  if (capability == 80 || capability == 87) return size_t{164} << 10;
-  if (capability >= 90 && capability < 120) return size_t{228} << 10;
-  return size_t{100} << 10;
-}
-
 template <int kPieces, int kTeam>
 void launch(Context& ctx, const Params& p, bool gate_up) {
-  constexpr size_t kBytes = ring_bytes(kPieces), kStatic = 2048;
+  constexpr size_t kBytes = ring_bytes(kPieces);
   auto* kernel = gemv_row_kernel<kPieces, kTeam>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(kBytes)),
         "cudaFuncSetAttribute");
-  const auto per_sm = static_cast<int>(shared_memory(ctx.capability) / (kBytes + kStatic));
   const int n_most = kTeam == 1 ? (p.n_units + kWarps - 1) / kWarps : p.n_units;
-  const int n_blocks = std::min(n_most, ctx.n_sms * std::max(1, per_sm));
+  const int n_blocks = std::min(n_most, ctx.n_sms * blocks_per_sm(kPieces));
   launch_early(ctx, kernel, "gemv_row_kernel", dim3(static_cast<unsigned>(n_blocks)), kThreads,
                kBytes, p, gate_up);
 }
@@ -215,9 +230,12 @@ bool launch_for(Context& ctx, const Params& p, bool gate_up, int n_pieces,
 
 bool launch_gemv_row(Context& ctx, const Params& p, bool gate_up) {
   const auto pieces = [&](int n_warps) { return (p.n_in + n_warps * 256 - 1) / (n_warps * 256); };
-  const auto all = std::make_integer_sequence<int, kMaxPieces>{};
-  if (pieces(1) <= kMaxPieces) return launch_for<1>(ctx, p, gate_up, pieces(1), all);
-  return launch_for<kWarps>(ctx, p, gate_up, pieces(kWarps), all);
+  if (pieces(1) <= kMaxPiecesOfWarp) {
+    return launch_for<1>(ctx, p, gate_up, pieces(1),
+                         std::make_integer_sequence<int, kMaxPiecesOfWarp>{});
+  }
+  return launch_for<kWarps>(ctx, p, gate_up, pieces(kWarps),
+                            std::make_integer_sequence<int, kMaxPieces>{});
 }
 
 }  // namespace reattn::kernels::cuda

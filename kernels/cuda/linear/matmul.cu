@@ -20,7 +20,6 @@ bool lt_matmul(Context& ctx, const MatmulArgs& a) {
   const int64_t n_in = a.w.n_cols;
   const bool rounded = a.w.dtype != DType::kF32;
   const size_t x_bytes = rounded ? Scratch::padded(static_cast<size_t>(a.n_rows * n_in) * 2) : 0;
-  ctx.lt.require();
   ctx.scratch.begin(x_bytes + Lt::kWorkspaceBytes);
   const cudaDataType_t type = a.w.dtype == DType::kF32   ? CUDA_R_32F
                               : a.w.dtype == DType::kF16 ? CUDA_R_16F
