@@ -4,6 +4,8 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <type_traits>
+
 #include "reattn/kernels/types.hpp"
 
 namespace reattn::kernels::cuda {

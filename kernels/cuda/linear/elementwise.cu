@@ -52,6 +52,8 @@ template <DType t>
 __global__ void __launch_bounds__(kBlock)
     embed_kernel(const uint8_t* table, const int32_t* ids, int64_t n_cols, int64_t row_size,
                  bool vectors, float* out) {
+  wait_for_previous();
+  let_next_start();
   const uint8_t* row = table + ids[blockIdx.x] * row_size;
   out += int64_t{blockIdx.x} * n_cols;
   for (int64_t i = threadIdx.x; 8 * i < n_cols; i += kBlock) {
@@ -93,6 +95,8 @@ __device__ float norm_scale(double squares, int64_t n, float eps) {
 template <int kFours, class Out>
 __global__ void __launch_bounds__(kBlock)
     rms_norm_kernel(const float* x, const float* weight, int64_t n_cols, float eps, Out* out) {
+  wait_for_previous();
+  let_next_start();
   x += int64_t{blockIdx.x} * n_cols;
   out += int64_t{blockIdx.x} * n_cols;
   float4 v[kFours];
@@ -125,6 +129,8 @@ template <class Out>
 __global__ void __launch_bounds__(kBlock)
     general_rms_norm_kernel(const float* x, const float* weight, int64_t n_cols, float eps,
                             Out* out) {
+  wait_for_previous();
+  let_next_start();
   x += int64_t{blockIdx.x} * n_cols;
   out += int64_t{blockIdx.x} * n_cols;
   double squares = 0;
@@ -140,7 +146,8 @@ void launch_rms_norm(Context& ctx, const RmsNormArgs& a, Out* out) {
   if (a.n_rows == 0) return;
   const auto grid = static_cast<unsigned>(a.n_rows);
   const auto launch = [&](auto kernel) {
-    kernel<<<grid, kBlock, 0, ctx.stream>>>(a.x, a.weight, a.n_cols, a.eps, out);
+    launch_early(ctx, kernel, "rms_norm_kernel", dim3(grid), kBlock, 0, a.x, a.weight, a.n_cols,
+                 a.eps, out);
   };
   const bool vectors = a.n_cols % 4 == 0 && aligned(a.x) && aligned(a.weight) && aligned(out);
   const int64_t fours = (a.n_cols + 4 * kBlock - 1) / (4 * kBlock);
@@ -157,7 +164,6 @@ void launch_rms_norm(Context& ctx, const RmsNormArgs& a, Out* out) {
   } else {
     launch(rms_norm_kernel<16, Out>);
   }
-  check_launch("rms_norm_kernel");
 }
 
 __device__ float silu_times(float gate, float up) {
@@ -169,6 +175,8 @@ __device__ float fast_silu_times(float gate, float up) {
 
 __global__ void __launch_bounds__(kBlock)
     swiglu_kernel(const float* gate, const float* up, int64_t n, bool vectors, float* out) {
+  wait_for_previous();
+  let_next_start();
   const int64_t at = int64_t{blockIdx.x} * kBlock + threadIdx.x, step = int64_t{gridDim.x} * kBlock;
   const int64_t n_fours = vectors ? n / 4 : 0;
   for (int64_t i = at; i < n_fours; i += step) {
@@ -182,6 +190,8 @@ __global__ void __launch_bounds__(kBlock)
 __global__ void __launch_bounds__(kBlock)
     swiglu_bf16_kernel(const __nv_bfloat16* gate, const __nv_bfloat16* up, int64_t n,
                        __nv_bfloat16* out) {
+  wait_for_previous();
+  let_next_start();
   const int64_t at = int64_t{blockIdx.x} * kBlock + threadIdx.x, step = int64_t{gridDim.x} * kBlock;
   const int64_t n_eights = n / 8;
   for (int64_t i = at; i < n_eights; i += step) {
@@ -207,6 +217,8 @@ __global__ void __launch_bounds__(kBlock)
 template <class Out>
 __global__ void __launch_bounds__(kBlock)
     round_kernel(const float* x, int64_t n, bool vectors, Out* out) {
+  wait_for_previous();
+  let_next_start();
   const int64_t at = int64_t{blockIdx.x} * kBlock + threadIdx.x, step = int64_t{gridDim.x} * kBlock;
   const int64_t n_fours = vectors ? n / 4 : 0;
   for (int64_t i = at; i < n_fours; i += step) store_four(out + 4 * i, load_four(x + 4 * i));
@@ -223,11 +235,11 @@ void embed(Context& ctx, const EmbedArgs& a) {
          dtype_info(a.table.dtype).name, "'s block");
   }
   with_dtype(a.table.dtype, [&](auto t) {
-    embed_kernel<decltype(t)::value><<<static_cast<unsigned>(a.n_rows), kBlock, 0, ctx.stream>>>(
-        static_cast<const uint8_t*>(a.table.data), a.ids, n_cols, row_bytes(a.table.dtype, n_cols),
-        n_cols % 4 == 0 && aligned(a.out), a.out);
+    launch_early(ctx, embed_kernel<decltype(t)::value>, "embed_kernel",
+                 dim3(static_cast<unsigned>(a.n_rows)), kBlock, 0,
+                 static_cast<const uint8_t*>(a.table.data), a.ids, n_cols,
+                 row_bytes(a.table.dtype, n_cols), n_cols % 4 == 0 && aligned(a.out), a.out);
   });
-  check_launch("embed_kernel");
 }
 
 void rms_norm(Context& ctx, const RmsNormArgs& a) {
@@ -241,31 +253,31 @@ void rms_norm_to_bf16(Context& ctx, const RmsNormArgs& a, void* out) {
 void swiglu(Context& ctx, const SwigluArgs& a) {
   if (a.n == 0) return;
   const bool vectors = aligned(a.gate) && aligned(a.up) && aligned(a.out);
-  swiglu_kernel<<<grid_for(ctx, (a.n + 3) / 4), kBlock, 0, ctx.stream>>>(a.gate, a.up, a.n, vectors,
-                                                                         a.out);
-  check_launch("swiglu_kernel");
+  launch_early(ctx, swiglu_kernel, "swiglu_kernel", dim3(grid_for(ctx, (a.n + 3) / 4)), kBlock, 0,
+               a.gate, a.up, a.n, vectors, a.out);
 }
 
 void swiglu_bf16(Context& ctx, const void* gate, const void* up, int64_t n, void* out) {
   if (n == 0) return;
-  if (!aligned(gate) || !aligned(up) || !aligned(out))
+  if (!aligned(gate) || !aligned(up) || !aligned(out)) {
     fail(ErrorCode::kInternal, "swiglu_bf16: not aligned");
-  swiglu_bf16_kernel<<<grid_for(ctx, (n + 7) / 8), kBlock, 0, ctx.stream>>>(
-      static_cast<const __nv_bfloat16*>(gate), static_cast<const __nv_bfloat16*>(up), n,
-      static_cast<__nv_bfloat16*>(out));
-  check_launch("swiglu_bf16_kernel");
+  }
+  launch_early(ctx, swiglu_bf16_kernel, "swiglu_bf16_kernel", dim3(grid_for(ctx, (n + 7) / 8)),
+               kBlock, 0, static_cast<const __nv_bfloat16*>(gate),
+               static_cast<const __nv_bfloat16*>(up), n, static_cast<__nv_bfloat16*>(out));
 }
 
 void round_to_16_bits(Context& ctx, const float* x, int64_t n, DType dtype, void* out) {
   if (n == 0) return;
   const bool vectors = aligned(x) && aligned(out);
-  const unsigned grid = grid_for(ctx, (n + 3) / 4);
+  const dim3 grid(grid_for(ctx, (n + 3) / 4));
   if (dtype == DType::kBF16) {
-    round_kernel<<<grid, kBlock, 0, ctx.stream>>>(x, n, vectors, static_cast<__nv_bfloat16*>(out));
+    launch_early(ctx, round_kernel<__nv_bfloat16>, "round_kernel", grid, kBlock, 0, x, n, vectors,
+                 static_cast<__nv_bfloat16*>(out));
   } else {
-    round_kernel<<<grid, kBlock, 0, ctx.stream>>>(x, n, vectors, static_cast<__half*>(out));
+    launch_early(ctx, round_kernel<__half>, "round_kernel", grid, kBlock, 0, x, n, vectors,
+                 static_cast<__half*>(out));
   }
-  check_launch("round_kernel");
 }
 
 }  // namespace reattn::kernels::cuda

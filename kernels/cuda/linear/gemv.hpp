@@ -28,7 +28,8 @@ struct Gemv {
 // aligned.
 bool gemv_knows(const Matrix& w);
 
-// A row's result does not depend on the other rows, nor on the device's size.
+// What a row gives depends neither on the rows beside it nor on the device's size; but a row alone
+// is summed up in another order than one of several.
 void gemv(Context& ctx, const Gemv& g);
 // out = silu(norm(x) · gateᵀ) · (norm(x) · upᵀ); outputs[0] is the gate, outputs[1] up. Only
 // outputs[0].out is written.

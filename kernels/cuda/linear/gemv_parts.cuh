@@ -1,5 +1,5 @@
-// What the kernels for few rows share: their arguments, x in two parts, the tensor cores; and what the
-// one for several rows does with its sums.
+// What the kernels for few rows share: their arguments, x in two parts, the tensor cores; and what
+// the one for several rows does with its sums.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -86,8 +86,8 @@ __device__ inline void mma(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2,
 struct Accumulator {
   float high[4] = {}, low[4] = {};
 
-  // A step: eight neighbours of two rows of weights and of a column of x in each lane. Which element
-  // is which k of the mma does not matter, so long as w and x agree.
+  // A step: eight neighbours of two rows of weights and of a column of x in each lane. Which
+  // element is which k of the mma does not matter, so long as w and x agree.
   __device__ void add(const uint4& w_low, const uint4& w_high, const uint4& x_high,
                       const uint4& x_low) {
     mma(high, w_low.x, w_high.x, w_low.y, w_high.y, x_high.x, x_high.y);
@@ -137,7 +137,8 @@ __device__ inline float total(const float* sums, int n_columns, int column, int 
   return sum;
 }
 
-// After a barrier: the outputs of a tile from what the warps have stored. squares: [kWarps, n_columns].
+// After a barrier: the outputs of a tile from what the warps have stored. squares: [kWarps,
+// n_columns].
 template <bool kNorm, bool kGateUp>
 __device__ void finish_tile(const Params& a, int tile, const float* sums, const float* squares,
                             int n_columns) {

@@ -1,11 +1,11 @@
-// One row of x times matrices: a stream of weights, in the order in which they lie in memory. A block
-// (or, where rows are short, a warp) stays and takes row after row; a lane loads 16 bytes where its
-// neighbours load theirs, into its own ring in shared memory, rows ahead of their use and before the
-// kernel before this one has ended.
+// One row of x times matrices: a stream of weights, in the order in which they lie in memory. A
+// block (or, where rows are short, a warp) stays and takes row after row; a lane loads 16 bytes
+// where its neighbours load theirs, into its own ring in shared memory, rows ahead of their use and
+// before the kernel before this one has ended.
 //
 // The tensor cores multiply: of an mma, column g is what the four lanes of quad g hold of a row of
-// weights, and rows g and g + 8 are what they hold of x, in two bf16 parts. Only the products of the
-// same quad are of use, which are the diagonal.
+// weights, and rows g and g + 8 are what they hold of x, in two bf16 parts. Only the products of
+// the same quad are of use, which are the diagonal.
 #include "kernels/cuda/linear/gemv_row.hpp"
 
 #include <algorithm>
@@ -24,9 +24,9 @@ constexpr int kMaxPiecesOfWarp = 6;
 
 // Blocks of a multiprocessor, by the registers that x takes.
 constexpr int blocks_per_sm(int n_pieces) {
-  return n_pieces <= 2 ? 4 : n_pieces <= 4 ? 3 : n_pieces <= 7 ? 2 : 1;
+  return n_pieces <= 2 ? 5 : n_pieces <= 4 ? 3 : n_pieces <= 7 ? 2 : 1;
 }
-// Rows that a thread has in its ring: about 192 KB of all blocks of a multiprocessor.
+// Rows that a thread has in its ring: 160 to 192 KB of all blocks of a multiprocessor.
 constexpr int ring_rows(int n_pieces) {
   return std::max(3, std::min(24, 48 / blocks_per_sm(n_pieces)) / n_pieces);
 }

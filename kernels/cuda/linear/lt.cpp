@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 
-#include <algorithm>
 #include <string>
 
 #include "kernels/cuda/device/error.hpp"
@@ -85,8 +84,8 @@ class Owned {
 
 }  // namespace
 
-// The product as cuBLASLt sees it, column by column: outᵀ [n_out, n_rows] = w [n_out, n_in] · xᵀ
-// [n_in, n_rows], w stored transposed.
+// The product as cuBLASLt sees it, column by column: outᵀ = w · xᵀ, of [n_out, n_rows] =
+// [n_out, n_in] · [n_in, n_rows], w stored transposed.
 struct Lt::Problem {
   Problem(const Api& api, const Gemm& g, int64_t n_rows)
       : api_(api),
@@ -165,7 +164,10 @@ const Lt::Choice& Lt::choose(const Gemm& g, int64_t n_rows) {
   const auto known = choices_.find(key);
   if (known != choices_.end()) return known->second;
 
-  const Problem p(*api_, g, n_rows);
+  Gemm apart = g;  // where the two of a batch happen to lie must not matter either
+  apart.w_stride = g.n_out * g.n_in;
+  apart.out_stride = n_rows * g.n_out;
+  const Problem p(*api_, apart, n_rows);
   Owned<cublasLtMatmulPreference_t, decltype(Api::preference_destroy)> preference(
       api_->preference_destroy);
   check_lt(api_->preference_create(&preference.value), "cublasLtMatmulPreferenceCreate");
@@ -189,7 +191,7 @@ const Lt::Choice& Lt::choose(const Gemm& g, int64_t n_rows) {
                       preference.value, 1, &result, &n_found);
   const bool found =
       status == CUBLAS_STATUS_SUCCESS && n_found > 0 && result.state == CUBLAS_STATUS_SUCCESS;
-  if (!found && status != CUBLAS_STATUS_SUCCESS && status != CUBLAS_STATUS_NOT_SUPPORTED) {
+  if (status != CUBLAS_STATUS_SUCCESS && status != CUBLAS_STATUS_NOT_SUPPORTED) {
     check_lt(status, "cublasLtMatmulAlgoGetHeuristic");
   }
   if (choices_.size() >= 4096) choices_.clear();

@@ -4,13 +4,15 @@
 
 #include <cuda_runtime.h>
 
+#include <utility>
+
 #include "kernels/cuda/device/context.hpp"
 #include "kernels/cuda/device/error.hpp"
 
 namespace reattn::kernels::cuda {
 
-// Everything enqueued before is done and visible. Before it a kernel may only read weights: no kernel
-// writes them but expand_to_bf16, which sees to it.
+// Everything enqueued before is done and visible. Before it a kernel may only read weights: no
+// kernel writes them but expand_to_bf16, which sees to it.
 __device__ inline void wait_for_previous() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
