@@ -139,8 +139,19 @@ std::vector<float> plain(const Case& c) {
 // type; for others, and for F32 pages, sums are f32 and only their order differs.
 double tolerance(const Shape& s) {
   const bool fast = s.dtype != DType::kF32 && (s.head_dim == 64 || s.head_dim == 128);
-  if (!fast) return 2e-5;
-  return s.dtype == DType::kBF16 ? 2e-2 : 3e-3;
+  if (!fast) return 4e-6;  // measured: 8e-7
+  return s.dtype == DType::kBF16 ? 1.6e-2 : 2e-3;  // measured: 9.1e-3 and 1.05e-3
+}
+
+// What is not aligned to 16 bytes goes to the general kernel: with it, sizes are compared that the reference is too slow for.
+// The case has been placed.
+std::vector<float> general(Case& c) {
+  Stream s;
+  AttendArgs a = c.device_args();
+  a.q = c.q_odd->data() + 1;
+  c.out->fill_bytes(0xFF);
+  cuda_device()->attend(s, {&a, 1});
+  return c.out->download();
 }
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -215,7 +226,6 @@ TEST_F(CudaAttend, EqualsTheReferenceToRounding) {
   }
 }
 
-// What is not aligned to 16 bytes goes to the general kernel: with it, sizes are compared that the reference is too slow for.
 TEST_F(CudaAttend, FastEqualsGeneralAtFullSize) {
   const Shape all[] = {
       {512, 32, 8, 128, 9'000, 32, 9'000 - 4'096, 4'064, DType::kBF16, kHalves},
@@ -224,15 +234,13 @@ TEST_F(CudaAttend, FastEqualsGeneralAtFullSize) {
       {512, 9, 3, 64, 9'000, 32, 9'000 - 1'024, 2'016, DType::kF16, kPairs, 500},
       {30, 32, 8, 128, 9'000, 32, 9'000 - 4'096, 4'064, DType::kBF16, kHalves},
       {300, 14, 2, 64, 9'000, 0, 0, 0, DType::kBF16, kHalves},
+      {544, 8, 2, 128, 3'000, 32, 2'000, 400, DType::kF16, kHalves},  // an odd number of tiles
+      {300, 8, 1, 128, 3'000, 32, 2'000, 400, DType::kBF16, kPairs},
   };
   for (const Shape& shape : all) {
     Case c(shape);
     const std::vector<float> fast = on_device(c);
-    AttendArgs a = c.device_args();
-    a.q = c.q_odd->data() + 1;
-    c.out->fill_bytes(0xFF);
-    device().attend(stream_, {&a, 1});
-    EXPECT_LE(largest_difference(fast, c.out->download()), tolerance(shape)) << shape;
+    EXPECT_LE(largest_difference(fast, general(c)), tolerance(shape)) << shape;
   }
 }
 
@@ -255,6 +263,35 @@ TEST_F(CudaAttend, AListEqualsItsSequences) {
       for (const auto& c : cases) {
         EXPECT_LE(largest_difference(c->out->download(), plain(*c)), tolerance(c->shape))
             << c->shape << " of a list of " << n;
+      }
+    }
+  }
+}
+
+// As a super-chunk is: each sequence sees more than the one before, the last one is short.
+TEST_F(CudaAttend, AListOfLongSequencesEqualsTheGeneralKernel) {
+  const int32_t heads[][3] = {{8, 2, 128}, {9, 3, 64}, {16, 2, 64}};
+  for (const auto& h : heads) {
+    for (const bool with_short : {false, true}) {
+      std::vector<std::unique_ptr<Case>> cases;
+      std::vector<AttendArgs> list;
+      for (const int64_t n_queries : {512, 512, 640, 512, 544, 0, with_short ? 70 : 520}) {
+        const auto i = static_cast<int32_t>(cases.size());
+        const int64_t n_tokens = 2'000 + 512 * i;
+        cases.push_back(std::make_unique<Case>(
+            Shape{n_queries, h[0], h[1], h[2], n_tokens, 32, n_tokens - 900, 300 + 17 * i,
+                  i % 2 == 0 || with_short ? DType::kF16 : DType::kBF16, kHalves, 200},
+            1.0f, static_cast<unsigned>(i)));
+        cases.back()->place();
+        list.push_back(cases.back()->device_args());
+      }
+      for (int repeat = 0; repeat < 3; ++repeat) {
+        for (const auto& c : cases) c->out->fill_bytes(0xFF);
+        device().attend(stream_, list);
+        for (const auto& c : cases) {
+          const std::vector<float> got = c->out->download();
+          EXPECT_LE(largest_difference(got, general(*c)), tolerance(c->shape)) << c->shape;
+        }
       }
     }
   }

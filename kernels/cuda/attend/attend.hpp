@@ -34,12 +34,13 @@ __device__ inline int64_t device_scope(const AttendArgs& a) {
   return scope < bound ? scope : bound;
 }
 
-// The token at position j of the set.
-__device__ inline int64_t device_token(const AttendArgs& a, int64_t scope, int64_t j) {
-  if (j < a.n_global) return j;
-  const int64_t from_end = scope - j;
-  if (from_end <= a.n_tokens - a.local_begin) return a.n_tokens - from_end;
-  return a.recalled[j - a.n_global];
+// The token at position j of the set; both have 31 bits.
+__device__ inline int32_t device_token(const AttendArgs& a, int32_t scope, int32_t j) {
+  const auto n_global = static_cast<int32_t>(a.n_global);
+  const auto n_tokens = static_cast<int32_t>(a.n_tokens);
+  if (j < n_global) return j;
+  const int32_t token = n_tokens - (scope - j);  // if it is a local one
+  return token >= static_cast<int32_t>(a.local_begin) ? token : a.recalled[j - n_global];
 }
 
 #endif

@@ -80,7 +80,9 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     for (int32_t at = thread; at < n_keys * half; at += kThreads) {
       const int32_t key = at / half, i = at % half;
-      const int64_t position = begin + key, token = device_token(a, scope, position);
+      const int64_t position = begin + key;
+      const int64_t token =
+          device_token(a, static_cast<int32_t>(scope), static_cast<int32_t>(position));
       const int64_t offset = (kv_head * kPageTokens + token % kPageTokens) * d;
       const T* k = static_cast<const T*>(a.pages.k[token / kPageTokens]) + offset;
       const T* v = static_cast<const T*>(a.pages.v[token / kPageTokens]) + offset;

@@ -28,6 +28,17 @@ struct Barrier {
                  "r"(bytes)
                  : "memory");
   }
+  // The same barrier of another block of the cluster.
+  __device__ void arrive_at(uint32_t rank) {
+    asm volatile(
+        "{\n"
+        ".reg .b32 there;\n"
+        "mapa.shared::cluster.u32 there, %0, %1;\n"
+        "mbarrier.arrive.shared::cluster.b64 _, [there];\n"
+        "}\n" ::"r"(shared_address(this)),
+        "r"(rank)
+        : "memory");
+  }
   // Until the phase of this parity is over; at once for parity 1 on a fresh barrier.
   __device__ void wait(uint32_t parity) {
     asm volatile(
@@ -48,6 +59,24 @@ __device__ inline void fence_barrier_init() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
+// What this thread wrote by ordinary stores, or has learnt of, is seen by the copy engine (global) or by it and wgmma (shared).
+__device__ inline void fence_proxy_async_global() {
+  asm volatile("fence.proxy.async.global;" ::: "memory");
+}
+__device__ inline void fence_proxy_async_shared() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+// What the warp wrote before its last __syncwarp is seen by who acquires the sum.
+__device__ inline void add_release(uint32_t* to, uint32_t x) {
+  asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(to), "r"(x) : "memory");
+}
+__device__ inline uint32_t load_acquire(const uint32_t* from) {
+  uint32_t x;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(x) : "l"(from) : "memory");
+  return x;
+}
+
 // A box of a tensor map to shared memory.
 __device__ inline void copy_box(void* to, const CUtensorMap& map, int32_t x, int32_t y, int32_t z,
                                 Barrier& barrier) {
@@ -58,8 +87,30 @@ __device__ inline void copy_box(void* to, const CUtensorMap& map, int32_t x, int
       "r"(shared_address(&barrier))
       : "memory");
 }
+// The same to the same place in all blocks of the cluster that the mask names, each one's barrier counting it.
+__device__ inline void copy_box_to(uint16_t blocks, void* to, const CUtensorMap& map, int32_t x,
+                                   int32_t y, int32_t z, Barrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      ".multicast::cluster [%0], [%1, {%2, %3, %4}], [%5], %6;" ::"r"(shared_address(to)),
+      "l"(reinterpret_cast<uint64_t>(&map)), "r"(x), "r"(y), "r"(z),
+      "r"(shared_address(&barrier)), "h"(blocks)
+      : "memory");
+}
 __device__ inline void prefetch_map(const CUtensorMap& map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(reinterpret_cast<uint64_t>(&map)) : "memory");
+}
+
+__device__ inline uint32_t cluster_rank() {
+  uint32_t rank;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+__device__ inline void cluster_arrive() {
+  asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+}
+__device__ inline void cluster_wait() {
+  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
 }
 
 template <int kRegisters>
