@@ -75,16 +75,18 @@ __device__ inline void mma(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2,
   }
 }
 
+// A quad of lanes reads 64 bytes of a row at a time: with the hint not to keep lines in L1 the other half of a line is fetched
+// by itself, which costs a fifth of the memory's speed (H200: 3.7 instead of 4.6 TB/s).
 __device__ inline uint4 load_key(const void* at) {
   uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+  asm volatile("ld.global.v4.u32 {%0,%1,%2,%3}, [%4];"
                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                : "l"(at));
   return v;
 }
 __device__ inline uint2 load_half_key(const void* at) {
   uint2 v;
-  asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(at));
+  asm volatile("ld.global.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(at));
   return v;
 }
 
