@@ -10,7 +10,8 @@ namespace reattn::kernels::cuda {
 
 // At most 8 queries, F32, F16 or BF16 pages, head_dim a multiple of 8 and at most 256.
 bool attend_decode_fits(const AttendArgs&);
-// All of the list fits; nothing is asked of its entries in common, but equal geometries share a launch.
+// All of the list fits; nothing is asked of its entries in common, but equal geometries share a launch. q, the RoPE table and the
+// pages begin at multiples of 16 bytes.
 void attend_decode(Context&, std::span<const AttendArgs>);
 
 }  // namespace reattn::kernels::cuda
