@@ -1,6 +1,9 @@
 // The running picks of the fast scoring kernel: what a lane does with its accumulators of one tile. Two rows of scores lie in the
-// registers of a quad of lanes (wgmma.cuh): 32 columns of each row in each lane.
+// registers of a quad of lanes (wgmma.cuh): 32 columns of each row in each lane. While the tensor cores wait, a warp only looks for
+// scores above its rows' thresholds; if there are any it parks the tile in shared memory and picks while the next tile multiplies.
 #pragma once
+
+#include "kernels/cuda/prim/async.cuh"
 
 #include "kernels/cuda/select/picks.cuh"
 
@@ -163,16 +166,6 @@ __device__ inline void tell(uint32_t* at, float threshold) {
 // is known.
 __device__ inline float below(uint32_t o) { return from_ordered(o - 2); }
 
-// Number i (not known at compile time) of 4 or 8.
-__device__ inline float select4(float a, float b, float c, float d, uint32_t i) {
-  const float ab = (i & 1) != 0 ? b : a, cd = (i & 1) != 0 ? d : c;
-  return (i & 2) != 0 ? cd : ab;
-}
-__device__ inline float select8(const float (&v)[8], uint32_t i) {
-  const float low = select4(v[0], v[1], v[2], v[3], i), high = select4(v[4], v[5], v[6], v[7], i);
-  return (i & 4) != 0 ? high : low;
-}
-
 // Which maxima are greater than the threshold, as bits. A NaN among integers is greater than all: it hides what may lie beside it.
 __device__ inline uint32_t groups_above(const int32_t (&m)[4], bool integers, float threshold) {
   uint32_t groups = 0;
@@ -184,106 +177,145 @@ __device__ inline uint32_t groups_above(const int32_t (&m)[4], bool integers, fl
   return groups;
 }
 
-// Calls emit(score, position) for all scores above the threshold, of all lanes at once and in each lane in ascending order; −inf in
-// lanes that have none left. False where no lane had one.
-template <int kHalf, class Emit>
-__device__ inline bool each_above(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
-                                  float threshold, uint32_t lane, Emit&& emit) {
-  uint32_t groups = groups_above(m, integers, threshold);
-  bool some = false;
+// A warp's scores of one tile in shared memory. Each lane has its own: [16][2 row halves][2], 512 bytes apart.
+constexpr uint32_t kParkedBytes = 64 * 32 * sizeof(float);
+class ParkedTile {
+ public:
+  __device__ ParkedTile(uint32_t warp_room, uint32_t lane) : at_(warp_room + 16 * lane) {}
+  __device__ void park(const float (&d)[64]) const {
+#pragma unroll
+    for (int j = 0; j < 16; ++j) {
+      asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(at_ + 512 * j), "f"(d[4 * j]),
+                   "f"(d[4 * j + 1]), "f"(d[4 * j + 2]), "f"(d[4 * j + 3])
+                   : "memory");
+    }
+  }
+  // The 8 scores of a group of a row half.
+  __device__ void group(int half, uint32_t g, float (&v)[8]) const {
+#pragma unroll
+    for (uint32_t j = 0; j < 4; ++j) {
+      asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];"
+                   : "=f"(v[2 * j]), "=f"(v[2 * j + 1])
+                   : "r"(at_ + 512 * (4 * g + j) + 8 * static_cast<uint32_t>(half))
+                   : "memory");
+    }
+  }
+
+ private:
+  uint32_t at_;
+};
+
+// A parked tile and what is known of it. Score i of group g is column 32 g + column_of(i).
+struct Found {
+  ParkedTile tile;
+  TileKeys keys;
+  uint32_t lane;
+  int32_t top_k;
+
+  __device__ int32_t position(uint32_t g, int i) const {
+    return keys.start + static_cast<int32_t>(32 * g) + column_of(i, lane);
+  }
+  // Of a group's scores of the middle's keys, NaN left out.
+  __device__ float valid_maximum(int half, uint32_t g) const {
+    float v[8], most = -INFINITY;
+    tile.group(half, g, v);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      if (!keys.ragged || keys.has(position(g, i))) most = fmaxf(most, v[i]);
+    }
+    return most;
+  }
+};
+
+__device__ inline float greatest(const int32_t (&m)[4]) {
+  return fmaxf(fmaxf(__int_as_float(m[0]), __int_as_float(m[1])),
+               fmaxf(__int_as_float(m[2]), __int_as_float(m[3])));
+}
+
+// Number i (not known at compile time) of 8.
+__device__ inline float select8(const float (&v)[8], uint32_t i) {
+  const float a = (i & 1) != 0 ? v[1] : v[0], b = (i & 1) != 0 ? v[3] : v[2];
+  const float c = (i & 1) != 0 ? v[5] : v[4], d = (i & 1) != 0 ? v[7] : v[6];
+  const float ab = (i & 2) != 0 ? b : a, cd = (i & 2) != 0 ? d : c;
+  return (i & 4) != 0 ? cd : ab;
+}
+
+// Calls emit(score, position) for all scores above the threshold in the given groups, of all lanes at once and in each lane in ascending
+// order; −inf in lanes that have none left.
+template <class Emit>
+__device__ inline void each_above(const Found& f, int half, uint32_t groups, float threshold, Emit&& emit) {
   while (__any_sync(~0U, groups != 0)) {
     const uint32_t g = (groups & 1) != 0 ? 0 : (groups & 2) != 0 ? 1 : (groups & 4) != 0 ? 2 : 3;
     float v[8];
+    f.tile.group(half, g, v);
     uint32_t mine = 0;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      v[i] = select4(score_at<kHalf>(d, i), score_at<kHalf>(d, 8 + i), score_at<kHalf>(d, 16 + i),
-                     score_at<kHalf>(d, 24 + i), g);
-      mine |= v[i] > threshold ? 1U << i : 0U;
-    }
-    const int32_t first = keys.start + static_cast<int32_t>(32 * g) + column_of(0, lane);
-    if (keys.ragged) {
+    for (int i = 0; i < 8; ++i) mine |= v[i] > threshold ? 1U << i : 0U;
+    if (f.keys.ragged) {
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
-        if (!keys.has(first + column_of(i, 0))) mine &= ~(1U << i);
+        if (!f.keys.has(f.position(g, i))) mine &= ~(1U << i);
       }
     }
     if (groups == 0) mine = 0;
     groups &= groups - 1;
     while (__any_sync(~0U, mine != 0)) {
       const auto i = static_cast<uint32_t>(__ffs(static_cast<int>(mine)) - 1) % 8;
-      emit(mine != 0 ? select8(v, i) : -INFINITY, first + static_cast<int32_t>(8 * (i / 2) + i % 2));
+      emit(mine != 0 ? select8(v, i) : -INFINITY, f.position(g, static_cast<int>(i)));
       mine &= mine - 1;
-      some = true;
     }
   }
-  return some;
 }
 
-// One row in a quad. `collect` is called where a score may be greater than the threshold; what it found may wait for `settle`, which
-// has the time of the next tile's product. Exact selection of at most 4: lists of the lanes, as their insertions need nobody else.
+// At least kPicks scores of the row are at least this: of 4 or 16 disjoint sets the least maximum, or the greatest.
+template <int kPicks>
+__device__ inline float sure_bound(const Found& f, int half) {
+  float bound = kPicks == 16 ? INFINITY : -INFINITY;
+#pragma unroll 1
+  for (uint32_t g = 0; g < 4; ++g) {
+    const float most = f.valid_maximum(half, g);
+    bound = kPicks == 16 ? fminf(bound, most) : fmaxf(bound, most);
+  }
+#pragma unroll
+  for (int step = 1; step < 4; step *= 2) {
+    const float other = __shfl_xor_sync(~0U, bound, step);
+    bound = kPicks == 1 ? fmaxf(bound, other) : fminf(bound, other);
+  }
+  return bound;
+}
+
+// One row in a quad. Exact selection of at most 4: lists of the lanes, as their insertions need nobody else.
 template <int kPicks, bool kBlock1>
 class RunningRow {
  public:
-  template <int kHalf>
-  __device__ bool collect(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
-                          float threshold, uint32_t lane, int32_t) {
-    bool again = false;  // the last of each lane waits
-    return each_above<kHalf>(d, m, integers, keys, threshold, lane, [&](float score, int32_t position) {
-      if (again) list_.insert(score_, position_);
-      again = true;
-      score_ = score;
-      position_ = position;
-    });
-  }
-  __device__ float settle(uint32_t, int32_t) {
-    list_.insert(score_, position_);
+  // Takes in all scores above the threshold; they lie in `groups`, whose maxima are m. Gives the score of the last pick that counts.
+  __device__ float take(const Found& f, int half, const int32_t (&)[4], uint32_t groups, float threshold) {
+    each_above(f, half, groups, threshold,
+               [&](float score, int32_t position) { list_.insert(score, position); });
     return list_.last();
   }
   __device__ QuadList<1> picks(uint32_t lane) const { return list_.merged(lane); }
-  // At least top_k scores of the row are at least this, given what is surely the row's own in each lane.
-  static __device__ float bound(const int32_t (&m)[4]) {
-    float most = fmaxf(fmaxf(__int_as_float(m[0]), __int_as_float(m[1])),
-                       fmaxf(__int_as_float(m[2]), __int_as_float(m[3])));
-    for (int step = 1; step < 4; step *= 2) {
-      const float other = __shfl_xor_sync(~0U, most, step);
-      most = kPicks == 1 ? fmaxf(most, other) : fminf(most, other);
-    }
-    return most;
-  }
-
  private:
   LaneList<kPicks> list_;
-  float score_ = 0;  // what waits
-  int32_t position_ = 0;
 };
 
 // More picks: one list of the quad, the lanes take turns.
 template <>
 class RunningRow<16, false> {
  public:
-  template <int kHalf>
-  __device__ bool collect(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
-                          float threshold, uint32_t lane, int32_t top_k) {
-    return each_above<kHalf>(d, m, integers, keys, threshold, lane, [&](float score, int32_t position) {
+  __device__ float take(const Found& f, int half, const int32_t (&)[4], uint32_t groups, float threshold) {
+    each_above(f, half, groups, threshold, [&](float score, int32_t position) {
       const Pick pick = score > -INFINITY ? make_pick(score, position) : kNoPick;
-      const uint32_t who = __ballot_sync(~0U, score > -INFINITY) >> (lane & 28U) & 15U;
+      uint32_t who = __ballot_sync(~0U, score > -INFINITY);
+      who = (who | who >> 4 | who >> 8 | who >> 12) | (who >> 16 | who >> 20 | who >> 24 | who >> 28);
 #pragma unroll
       for (int from = 0; from < 4; ++from) {
-        if (!__any_sync(~0U, (who >> from & 1) != 0)) continue;
-        list_.insert(__shfl_sync(~0U, pick, from, 4), lane);
+        if ((who >> from & 1) != 0) list_.insert(__shfl_sync(~0U, pick, from, 4), f.lane);
       }
     });
+    return list_.last(f.top_k);
   }
-  __device__ float settle(uint32_t, int32_t top_k) { return list_.last(top_k); }
   __device__ const QuadList<4>& picks(uint32_t) const { return list_; }
-  static __device__ float bound(const int32_t (&m)[4]) {
-    float least = fminf(fminf(__int_as_float(m[0]), __int_as_float(m[1])),
-                        fminf(__int_as_float(m[2]), __int_as_float(m[3])));
-    least = fminf(least, __shfl_xor_sync(~0U, least, 1));
-    return fminf(least, __shfl_xor_sync(~0U, least, 2));
-  }
-
  private:
   QuadList<4> list_;
 };
@@ -292,59 +324,50 @@ class RunningRow<16, false> {
 template <int kPicks>
 class RunningRow<kPicks, true> {
  public:
-  template <int kHalf>
-  __device__ bool collect(const float (&d)[64], const int32_t (&m)[4], bool integers, TileKeys keys,
-                          float threshold, uint32_t lane, int32_t) {
-    if (!__any_sync(~0U, groups_above(m, integers, threshold) != 0)) return false;
-    float most = -INFINITY;  // NaN left out
-    if (keys.ragged) {
+  __device__ float take(const Found& f, int half, const int32_t (&maxima)[4], uint32_t, float threshold) {
+    int32_t m[4] = {maxima[0], maxima[1], maxima[2], maxima[3]};
+    const bool unsure = f.keys.ragged || isnan(__int_as_float(max(max3(m[0], m[1], m[2]), m[3])));
+    if (__any_sync(~0U, unsure)) {
 #pragma unroll
-      for (int i = 0; i < 32; ++i) {
-        if (keys.has(keys.start + column_of(i, lane))) most = fmaxf(most, score_at<kHalf>(d, i));
-      }
-    } else {
-#pragma unroll
-      for (int i = 0; i < 32; ++i) most = fmaxf(most, score_at<kHalf>(d, i));
+      for (uint32_t g = 0; g < 4; ++g) m[g] = __float_as_int(f.valid_maximum(half, g));
     }
-    most = fmaxf(most, __shfl_xor_sync(~0U, most, 1));
+    const float mine = greatest(m);
+    float most = fmaxf(mine, __shfl_xor_sync(~0U, mine, 1));
     most = fmaxf(most, __shfl_xor_sync(~0U, most, 2));
-    const bool hit = most > threshold;
-    if (!__any_sync(~0U, hit)) return false;
-    int32_t column = INT32_MAX;
+    Pick pick = kNoPick;
+    if (most > threshold && mine == most) {
+      uint32_t g = 3;
 #pragma unroll
-    for (int i = 31; i >= 0; --i) {
-      const int32_t at = column_of(i, lane);
-      if (score_at<kHalf>(d, i) == most && (!keys.ragged || keys.has(keys.start + at))) column = at;
+      for (uint32_t i = 3; i-- > 0;) g = __int_as_float(m[i]) == most ? i : g;
+      float v[8];
+      f.tile.group(half, g, v);
+      int32_t at = INT32_MAX;
+#pragma unroll
+      for (int i = 7; i >= 0; --i) {
+        const int32_t position = f.position(g, i);
+        if (v[i] == most && (!f.keys.ragged || f.keys.has(position))) at = position;
+      }
+      pick = make_pick(most, at);
     }
-    score_ = hit ? most : -INFINITY;
-    position_ = keys.start + column;  // of nothing where no score of the lane equals the greatest
-    nowhere_ = column == INT32_MAX;
-    return true;
-  }
-  __device__ float settle(uint32_t lane, int32_t top_k) {
-    Pick pick = score_ > -INFINITY && !nowhere_ ? make_pick(score_, position_) : kNoPick;
+    __syncwarp();
     pick = max(pick, __shfl_xor_sync(~0U, pick, 1));
     pick = max(pick, __shfl_xor_sync(~0U, pick, 2));
-    list_.insert(pick, lane);
-    return list_.last(top_k);
+    list_.insert(pick, f.lane);
+    return list_.last(f.top_k);
   }
   __device__ const auto& picks(uint32_t) const { return list_; }
-  static __device__ float bound(const int32_t (&)[4]) { return -INFINITY; }
 
  private:
   QuadList<kPicks == 16 ? 4 : 1> list_;
-  float score_ = 0;  // what waits
-  int32_t position_ = 0;
-  bool nowhere_ = false;
 };
 
 // The two rows of a lane.
 template <int kPicks, bool kBlock1>
 class RunningPicks {
  public:
-  __device__ RunningPicks(bool row0, bool row8, uint32_t lane, int32_t top_k)
-      : threshold0(row0 ? -INFINITY : INFINITY), threshold8(row8 ? -INFINITY : INFINITY), lane_(lane),
-        top_k_(top_k) {
+  __device__ RunningPicks(bool row0, bool row8, uint32_t warp_room, uint32_t lane, int32_t top_k)
+      : threshold0(row0 ? -INFINITY : INFINITY), threshold8(row8 ? -INFINITY : INFINITY),
+        found_{ParkedTile(warp_room, lane), {}, lane, top_k} {
     count_signs();
   }
 
@@ -354,42 +377,42 @@ class RunningPicks {
     threshold8 = fmaxf(threshold8, below(row8));
   }
 
-  // Looks through a tile's scores, with as little as can be done while the accumulators are needed.
-  __device__ void collect(const float (&d)[64], TileKeys keys) {
-    int32_t m0[4], m8[4];
+  // Looks for scores above the thresholds, and parks the tile where there are some.
+  __device__ void look(const float (&d)[64], TileKeys keys) {
     bool hit;
     if (integers_) {
-      integer_maxima<0>(d, m0);
-      integer_maxima<1>(d, m8);
-      hit = max(max3(m0[0], m0[1], m0[2]), m0[3]) > __float_as_int(threshold0) ||
-            max(max3(m8[0], m8[1], m8[2]), m8[3]) > __float_as_int(threshold8);
+      integer_maxima<0>(d, m0_);
+      integer_maxima<1>(d, m8_);
+      hit = max(max3(m0_[0], m0_[1], m0_[2]), m0_[3]) > __float_as_int(threshold0) ||
+            max(max3(m8_[0], m8_[1], m8_[2]), m8_[3]) > __float_as_int(threshold8);
     } else {
-      float_maxima<0>(d, m0);
-      float_maxima<1>(d, m8);
-      hit = (groups_above(m0, false, threshold0) | groups_above(m8, false, threshold8)) != 0;
+      float_maxima<0>(d, m0_);
+      float_maxima<1>(d, m8_);
+      hit = greatest(m0_) > threshold0 || greatest(m8_) > threshold8;
     }
-    if (!__any_sync(~0U, hit)) return;
-    float least0 = threshold0, least8 = threshold8;
-    if (!kBlock1 && __any_sync(~0U, least0 == -INFINITY || least8 == -INFINITY)) {  // the first tile
-      if (keys.ragged) {
-        valid_maxima<0>(d, keys, m0);
-        valid_maxima<1>(d, keys, m8);
-      }
-      least0 = fmaxf(least0, below(ordered(RunningRow<kPicks, kBlock1>::bound(m0))));
-      least8 = fmaxf(least8, below(ordered(RunningRow<kPicks, kBlock1>::bound(m8))));
-    }
-    waits0_ = row0.template collect<0>(d, m0, integers_, keys, least0, lane_, top_k_);
-    waits8_ = row8.template collect<1>(d, m8, integers_, keys, least8, lane_, top_k_);
+    parked_ = __any_sync(~0U, hit) != 0;
+    if (!parked_) return;
+    found_.keys = keys;
+    found_.tile.park(d);
   }
 
-  // Takes in what was collected. True where thresholds may have risen.
-  __device__ bool settle() {
-    const bool any = waits0_ || waits8_;
-    if (waits0_) threshold0 = fmaxf(threshold0, row0.settle(lane_, top_k_));
-    if (waits8_) threshold8 = fmaxf(threshold8, row8.settle(lane_, top_k_));
-    if (any) count_signs();
-    waits0_ = waits8_ = false;
-    return any;
+  // Picks from the parked tile, if there is one. True where thresholds may have risen.
+  __device__ bool take() {
+    if (!parked_) return false;
+    parked_ = false;
+    const uint32_t groups0 = groups_above(m0_, integers_, threshold0);
+    const uint32_t groups8 = groups_above(m8_, integers_, threshold8);
+    float least0 = threshold0, least8 = threshold8;
+    if constexpr (!kBlock1) {
+      if (__any_sync(~0U, least0 == -INFINITY || least8 == -INFINITY)) {  // the first tile: all are above
+        least0 = fmaxf(least0, below(ordered(sure_bound<kPicks>(found_, 0))));
+        least8 = fmaxf(least8, below(ordered(sure_bound<kPicks>(found_, 1))));
+      }
+    }
+    if (__any_sync(~0U, groups0 != 0)) threshold0 = fmaxf(threshold0, row0.take(found_, 0, m0_, groups0, least0));
+    if (__any_sync(~0U, groups8 != 0)) threshold8 = fmaxf(threshold8, row8.take(found_, 1, m8_, groups8, least8));
+    count_signs();
+    return true;
   }
 
   RunningRow<kPicks, kBlock1> row0, row8;
@@ -398,25 +421,13 @@ class RunningPicks {
   float threshold0, threshold8;
 
  private:
-  template <int kHalf>
-  __device__ void valid_maxima(const float (&d)[64], TileKeys keys, int32_t (&m)[4]) const {
-#pragma unroll
-    for (int g = 0; g < 4; ++g) {
-      float most = -INFINITY;
-#pragma unroll
-      for (int i = 8 * g; i < 8 * g + 8; ++i) {
-        if (keys.has(keys.start + column_of(i, lane_))) most = fmaxf(most, score_at<kHalf>(d, i));
-      }
-      m[g] = __float_as_int(most);
-    }
-  }
   // Floats are ordered as integers are where thresholds are not negative.
   __device__ void count_signs() {
     integers_ = __all_sync(~0U, __float_as_int(threshold0) >= 0 && __float_as_int(threshold8) >= 0) != 0;
   }
-  uint32_t lane_;
-  int32_t top_k_;
-  bool integers_, waits0_ = false, waits8_ = false;
+  Found found_;
+  int32_t m0_[4], m8_[4];  // of the parked tile
+  bool integers_, parked_ = false;
 };
 
 }  // namespace reattn::kernels::cuda

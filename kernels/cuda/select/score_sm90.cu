@@ -15,7 +15,7 @@ namespace reattn::kernels::cuda {
 namespace sm90_score {
 
 constexpr int32_t kPanel = 64;  // elements of a swizzled row of 128 bytes
-constexpr int32_t kStageRoom = 196608;
+constexpr int32_t kStageRoom = 131072;
 constexpr int32_t kGroups = 3;  // queries, scores and picks are held in registers: no more warpgroups fit
 
 template <class T, int32_t kDim_, int32_t kGroups_, int kPicks_, bool kBlock1_>
@@ -32,7 +32,7 @@ struct Config {
   static constexpr uint32_t kPanelBytes = kScoreTile * kPanel * 2;
   static constexpr uint32_t kStageBytes = kPanelBytes * (kDim / kPanel);
   static constexpr uint32_t kStages = kStageRoom / kStageBytes;
-  static constexpr size_t kShared = kStages * (kStageBytes + 16) + 1024;
+  static constexpr size_t kShared = kStages * (kStageBytes + 16) + 4 * kGroups * kParkedBytes + 1024;
 };
 
 }  // namespace sm90_score
@@ -57,7 +57,8 @@ template <class C>
 struct Shared {
   uint32_t base;
   __device__ uint32_t keys(uint32_t stage) const { return base + stage * C::kStageBytes; }
-  __device__ uint32_t full(uint32_t stage) const { return base + C::kStages * C::kStageBytes + 16 * stage; }
+  __device__ uint32_t parked(uint32_t warp) const { return keys(C::kStages) + warp * kParkedBytes; }
+  __device__ uint32_t full(uint32_t stage) const { return parked(4 * C::kGroups) + 16 * stage; }
   __device__ uint32_t empty(uint32_t stage) const { return full(stage) + 8; }
 };
 
@@ -129,13 +130,14 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
   const int32_t row = item.row + static_cast<int32_t>(64 * group + thread / 32 * 16 + lane / 4);
   uint32_t q[C::kDim / 16][4];
   load_queries<C>(q, s, item.kv_head, row, lane);
-  RunningPicks<C::kPicks, C::kBlock1> picks(row < s.n_rows, row + 8 < s.n_rows, lane, s.top_k);
+  RunningPicks<C::kPicks, C::kBlock1> picks(row < s.n_rows, row + 8 < s.n_rows,
+                                            shared.parked(threadIdx.x / 32), lane, s.top_k);
 
   // Rows that are not there hear what concerns another, and tell nothing.
   uint32_t* told = s.thresholds == nullptr ? nullptr : s.thresholds + static_cast<int64_t>(item.kv_head) * s.n_rows;
   const int32_t last_row = s.n_rows - 1;
-  const auto settle = [&] {
-    if (picks.settle() && told != nullptr && lane % 4 == 0) {
+  const auto take = [&] {
+    if (picks.take() && told != nullptr && lane % 4 == 0) {
       if (row < s.n_rows) tell(told + row, picks.threshold0);
       if (row + 8 < s.n_rows) tell(told + row + 8, picks.threshold8);
     }
@@ -157,22 +159,22 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
       }
     }
     wgmma_commit();
-    // Meanwhile: what the last tile brought, and what other splits know.
-    settle();
+    // Meanwhile: what other splits know, and the picks of the last tile.
     uint32_t heard0 = 0, heard8 = 0;
     if (told != nullptr) {
       heard0 = heard(told + min(row, last_row));
       heard8 = heard(told + min(row + 8, last_row));
     }
+    take();
     wgmma_wait<0>();
     pin(d);
     if (lane == 0) mbarrier_arrive(shared.empty(ring.stage));
     ring.advance();
     const int32_t start = s.origin + tile * kScoreTile;
     picks.hear(heard0, heard8);
-    picks.collect(d, {start, s.begin, s.end, start < s.begin || start + kScoreTile > s.end});
+    picks.look(d, {start, s.begin, s.end, start < s.begin || start + kScoreTile > s.end});
   }
-  settle();
+  take();
 
   const auto store = [&](const auto& list, int32_t to) {
     constexpr int32_t kSlots = sizeof(list) / sizeof(Pick);
