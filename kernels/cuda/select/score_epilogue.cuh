@@ -1,6 +1,6 @@
-// The running picks of the fast scoring kernel: what a lane does with its accumulators of one tile. Two rows of scores lie in the
-// registers of a quad of lanes (wgmma.cuh): 32 columns of each row in each lane. While the tensor cores wait, a warp only looks for
-// scores above its rows' thresholds; if there are any it parks the tile in shared memory and picks while the next tile multiplies.
+// The running picks of the fast scoring kernel: what a lane does with its accumulators of half a tile, 64 keys. Two rows of scores
+// lie in the registers of a quad of lanes (wgmma.cuh): 16 columns of each row in each lane. First a warp only looks for scores above
+// its rows' thresholds; if there are any it parks them all in shared memory, lets the next product start, and then picks.
 #pragma once
 
 #include "kernels/cuda/prim/async.cuh"
@@ -9,16 +9,18 @@
 
 namespace reattn::kernels::cuda {
 
-// The keys of a tile: the position of the accumulators' column 0, which positions are of the middle, and whether some are not.
+// Half a tile's keys: the position of the accumulators' column 0, which positions are of the middle, and whether some are not.
 struct TileKeys {
   int32_t start, begin, end;
   bool ragged;
-  __device__ bool has(int32_t position) const { return position >= begin && position < end; }
+  __device__ bool has(int32_t position) const {
+    return (position >= begin) & (position < end);  // no branches
+  }
 };
 
-// Score i of the 32 that a lane has of a row, and its column in the tile.
+// Score i of the 16 that a lane has of a row, and its column.
 template <int kHalf>
-__device__ inline float score_at(const float (&d)[64], int i) {
+__device__ inline float score_at(const float (&d)[32], int i) {
   return d[4 * (i / 2) + 2 * kHalf + i % 2];
 }
 __device__ inline int32_t column_of(int i, uint32_t lane) {
@@ -27,19 +29,19 @@ __device__ inline int32_t column_of(int i, uint32_t lane) {
 
 __device__ inline int32_t max3(int32_t a, int32_t b, int32_t c) { return max(max(a, b), c); }
 
-// Maxima of the 4 groups of 8 scores. Floats as integers: right where one is positive, and cheaper; then NaN is the greatest.
+// Maxima of the 2 groups of 8 scores. Floats as integers: right where one is positive, and cheaper; then NaN is the greatest.
 template <int kHalf>
-__device__ inline void integer_maxima(const float (&d)[64], int32_t (&m)[4]) {
+__device__ inline void integer_maxima(const float (&d)[32], int32_t (&m)[2]) {
 #pragma unroll
-  for (int g = 0; g < 4; ++g) {
+  for (int g = 0; g < 2; ++g) {
     const auto bits = [&](int i) { return __float_as_int(score_at<kHalf>(d, 8 * g + i)); };
     m[g] = max3(max3(bits(0), bits(1), bits(2)), max3(bits(3), bits(4), bits(5)), max(bits(6), bits(7)));
   }
 }
 template <int kHalf>
-__device__ inline void float_maxima(const float (&d)[64], int32_t (&m)[4]) {
+__device__ inline void float_maxima(const float (&d)[32], int32_t (&m)[2]) {
 #pragma unroll
-  for (int g = 0; g < 4; ++g) {
+  for (int g = 0; g < 2; ++g) {
     float most = -INFINITY;
 #pragma unroll
     for (int i = 0; i < 8; ++i) most = fmaxf(most, score_at<kHalf>(d, 8 * g + i));
@@ -167,24 +169,24 @@ __device__ inline void tell(uint32_t* at, float threshold) {
 __device__ inline float below(uint32_t o) { return from_ordered(o - 2); }
 
 // Which maxima are greater than the threshold, as bits. A NaN among integers is greater than all: it hides what may lie beside it.
-__device__ inline uint32_t groups_above(const int32_t (&m)[4], bool integers, float threshold) {
+__device__ inline uint32_t groups_above(const int32_t (&m)[2], bool integers, float threshold) {
   uint32_t groups = 0;
 #pragma unroll
-  for (int g = 0; g < 4; ++g) {
+  for (int g = 0; g < 2; ++g) {
     const bool above = integers ? m[g] > __float_as_int(threshold) : __int_as_float(m[g]) > threshold;
     groups |= above ? 1U << g : 0U;
   }
   return groups;
 }
 
-// A warp's scores of one tile in shared memory. Each lane has its own: [16][2 row halves][2], 512 bytes apart.
-constexpr uint32_t kParkedBytes = 64 * 32 * sizeof(float);
+// A warp's scores in shared memory. Each lane has its own: [8][2 row halves][2], 512 bytes apart.
+constexpr uint32_t kParkedBytes = 32 * 32 * sizeof(float);
 class ParkedTile {
  public:
   __device__ ParkedTile(uint32_t warp_room, uint32_t lane) : at_(warp_room + 16 * lane) {}
-  __device__ void park(const float (&d)[64]) const {
+  __device__ void park(const float (&d)[32]) const {
 #pragma unroll
-    for (int j = 0; j < 16; ++j) {
+    for (int j = 0; j < 8; ++j) {
       asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(at_ + 512 * j), "f"(d[4 * j]),
                    "f"(d[4 * j + 1]), "f"(d[4 * j + 2]), "f"(d[4 * j + 3])
                    : "memory");
@@ -215,21 +217,20 @@ struct Found {
   __device__ int32_t position(uint32_t g, int i) const {
     return keys.start + static_cast<int32_t>(32 * g) + column_of(i, lane);
   }
-  // Of a group's scores of the middle's keys, NaN left out.
-  __device__ float valid_maximum(int half, uint32_t g) const {
-    float v[8], most = -INFINITY;
-    tile.group(half, g, v);
+  // Of kCount of a group's scores, those of the middle's keys, NaN left out.
+  template <int kFirst, int kCount>
+  __device__ float valid_maximum(const float (&v)[8], uint32_t g) const {
+    float most = -INFINITY;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      if (!keys.ragged || keys.has(position(g, i))) most = fmaxf(most, v[i]);
+    for (int i = kFirst; i < kFirst + kCount; ++i) {
+      most = fmaxf(most, !keys.ragged | keys.has(position(g, i)) ? v[i] : -INFINITY);
     }
     return most;
   }
 };
 
-__device__ inline float greatest(const int32_t (&m)[4]) {
-  return fmaxf(fmaxf(__int_as_float(m[0]), __int_as_float(m[1])),
-               fmaxf(__int_as_float(m[2]), __int_as_float(m[3])));
+__device__ inline float greatest(const int32_t (&m)[2]) {
+  return fmaxf(__int_as_float(m[0]), __int_as_float(m[1]));
 }
 
 // Number i (not known at compile time) of 8.
@@ -245,7 +246,7 @@ __device__ inline float select8(const float (&v)[8], uint32_t i) {
 template <class Emit>
 __device__ inline void each_above(const Found& f, int half, uint32_t groups, float threshold, Emit&& emit) {
   while (__any_sync(~0U, groups != 0)) {
-    const uint32_t g = (groups & 1) != 0 ? 0 : (groups & 2) != 0 ? 1 : (groups & 4) != 0 ? 2 : 3;
+    const uint32_t g = (groups & 1) != 0 ? 0 : 1;
     float v[8];
     f.tile.group(half, g, v);
     uint32_t mine = 0;
@@ -253,9 +254,7 @@ __device__ inline void each_above(const Found& f, int half, uint32_t groups, flo
     for (int i = 0; i < 8; ++i) mine |= v[i] > threshold ? 1U << i : 0U;
     if (f.keys.ragged) {
 #pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        if (!f.keys.has(f.position(g, i))) mine &= ~(1U << i);
-      }
+      for (int i = 0; i < 8; ++i) mine &= ~(f.keys.has(f.position(g, i)) ? 0U : 1U << i);
     }
     if (groups == 0) mine = 0;
     groups &= groups - 1;
@@ -272,9 +271,11 @@ template <int kPicks>
 __device__ inline float sure_bound(const Found& f, int half) {
   float bound = kPicks == 16 ? INFINITY : -INFINITY;
 #pragma unroll 1
-  for (uint32_t g = 0; g < 4; ++g) {
-    const float most = f.valid_maximum(half, g);
-    bound = kPicks == 16 ? fminf(bound, most) : fmaxf(bound, most);
+  for (uint32_t g = 0; g < 2; ++g) {
+    float v[8];
+    f.tile.group(half, g, v);
+    const float a = f.valid_maximum<0, 4>(v, g), b = f.valid_maximum<4, 4>(v, g);
+    bound = kPicks == 16 ? fminf(bound, fminf(a, b)) : fmaxf(bound, fmaxf(a, b));
   }
 #pragma unroll
   for (int step = 1; step < 4; step *= 2) {
@@ -288,8 +289,8 @@ __device__ inline float sure_bound(const Found& f, int half) {
 template <int kPicks, bool kBlock1>
 class RunningRow {
  public:
-  // Takes in all scores above the threshold; they lie in `groups`, whose maxima are m. Gives the score of the last pick that counts.
-  __device__ float take(const Found& f, int half, const int32_t (&)[4], uint32_t groups, float threshold) {
+  // Takes in all scores above the threshold; they lie in `groups`. Gives the score of the last pick that counts.
+  __device__ float take(const Found& f, int half, uint32_t groups, float threshold) {
     each_above(f, half, groups, threshold,
                [&](float score, int32_t position) { list_.insert(score, position); });
     return list_.last();
@@ -303,7 +304,7 @@ class RunningRow {
 template <>
 class RunningRow<16, false> {
  public:
-  __device__ float take(const Found& f, int half, const int32_t (&)[4], uint32_t groups, float threshold) {
+  __device__ float take(const Found& f, int half, uint32_t groups, float threshold) {
     each_above(f, half, groups, threshold, [&](float score, int32_t position) {
       const Pick pick = score > -INFINITY ? make_pick(score, position) : kNoPick;
       uint32_t who = __ballot_sync(~0U, score > -INFINITY);
@@ -320,45 +321,51 @@ class RunningRow<16, false> {
   QuadList<4> list_;
 };
 
-// block1: the tile is one block, its best key the only candidate.
+// block1: the tile is one block, the best key of its halves the only candidate.
 template <int kPicks>
 class RunningRow<kPicks, true> {
  public:
-  __device__ float take(const Found& f, int half, const int32_t (&maxima)[4], uint32_t, float threshold) {
-    int32_t m[4] = {maxima[0], maxima[1], maxima[2], maxima[3]};
-    const bool unsure = f.keys.ragged || isnan(__int_as_float(max(max3(m[0], m[1], m[2]), m[3])));
+  __device__ void take(const Found& f, int half, const int32_t (&maxima)[2], float threshold) {
+    int32_t m[2] = {maxima[0], maxima[1]};
+    const bool unsure = f.keys.ragged || isnan(__int_as_float(max(m[0], m[1])));
     if (__any_sync(~0U, unsure)) {
 #pragma unroll
-      for (uint32_t g = 0; g < 4; ++g) m[g] = __float_as_int(f.valid_maximum(half, g));
+      for (uint32_t g = 0; g < 2; ++g) {
+        float v[8];
+        f.tile.group(half, g, v);
+        m[g] = __float_as_int(f.valid_maximum<0, 8>(v, g));
+      }
     }
     const float mine = greatest(m);
     float most = fmaxf(mine, __shfl_xor_sync(~0U, mine, 1));
     most = fmaxf(most, __shfl_xor_sync(~0U, most, 2));
-    Pick pick = kNoPick;
     if (most > threshold && mine == most) {
-      uint32_t g = 3;
-#pragma unroll
-      for (uint32_t i = 3; i-- > 0;) g = __int_as_float(m[i]) == most ? i : g;
+      const uint32_t g = __int_as_float(m[0]) == most ? 0 : 1;
       float v[8];
       f.tile.group(half, g, v);
       int32_t at = INT32_MAX;
 #pragma unroll
       for (int i = 7; i >= 0; --i) {
         const int32_t position = f.position(g, i);
-        if (v[i] == most && (!f.keys.ragged || f.keys.has(position))) at = position;
+        at = (v[i] == most) & (!f.keys.ragged | f.keys.has(position)) ? position : at;
       }
-      pick = make_pick(most, at);
+      best_ = max(best_, make_pick(most, at));
     }
     __syncwarp();
-    pick = max(pick, __shfl_xor_sync(~0U, pick, 1));
-    pick = max(pick, __shfl_xor_sync(~0U, pick, 2));
-    list_.insert(pick, f.lane);
-    return list_.last(f.top_k);
+  }
+  // After the block's second half. Gives the score of the last pick that counts.
+  __device__ float insert(uint32_t lane, int32_t top_k) {
+    best_ = max(best_, __shfl_xor_sync(~0U, best_, 1));
+    best_ = max(best_, __shfl_xor_sync(~0U, best_, 2));
+    list_.insert(best_, lane);
+    best_ = kNoPick;
+    return list_.last(top_k);
   }
   __device__ const auto& picks(uint32_t) const { return list_; }
 
  private:
   QuadList<kPicks == 16 ? 4 : 1> list_;
+  Pick best_ = kNoPick;  // of the block so far; the lane's own
 };
 
 // The two rows of a lane.
@@ -377,14 +384,14 @@ class RunningPicks {
     threshold8 = fmaxf(threshold8, below(row8));
   }
 
-  // Looks for scores above the thresholds, and parks the tile where there are some.
-  __device__ void look(const float (&d)[64], TileKeys keys) {
+  // Looks for scores above the thresholds, and parks them all where there are some.
+  __device__ void look(const float (&d)[32], TileKeys keys) {
     bool hit;
     if (integers_) {
       integer_maxima<0>(d, m0_);
       integer_maxima<1>(d, m8_);
-      hit = max(max3(m0_[0], m0_[1], m0_[2]), m0_[3]) > __float_as_int(threshold0) ||
-            max(max3(m8_[0], m8_[1], m8_[2]), m8_[3]) > __float_as_int(threshold8);
+      hit = max(m0_[0], m0_[1]) > __float_as_int(threshold0) ||
+            max(m8_[0], m8_[1]) > __float_as_int(threshold8);
     } else {
       float_maxima<0>(d, m0_);
       float_maxima<1>(d, m8_);
@@ -396,21 +403,32 @@ class RunningPicks {
     found_.tile.park(d);
   }
 
-  // Picks from the parked tile, if there is one. True where thresholds may have risen.
-  __device__ bool take() {
-    if (!parked_) return false;
-    parked_ = false;
-    const uint32_t groups0 = groups_above(m0_, integers_, threshold0);
-    const uint32_t groups8 = groups_above(m8_, integers_, threshold8);
-    float least0 = threshold0, least8 = threshold8;
-    if constexpr (!kBlock1) {
-      if (__any_sync(~0U, least0 == -INFINITY || least8 == -INFINITY)) {  // the first tile: all are above
+  // Picks from what was parked, if anything was. True where thresholds may have risen. `second`: the tile's second half.
+  __device__ bool take(bool second) {
+    if constexpr (kBlock1) {
+      if (parked_) {
+        row0.take(found_, 0, m0_, threshold0);
+        row8.take(found_, 1, m8_, threshold8);
+        parked_ = false;
+        waits_ = true;
+      }
+      if (!second || !waits_) return false;
+      waits_ = false;
+      threshold0 = fmaxf(threshold0, row0.insert(found_.lane, found_.top_k));
+      threshold8 = fmaxf(threshold8, row8.insert(found_.lane, found_.top_k));
+    } else {
+      if (!parked_) return false;
+      parked_ = false;
+      const uint32_t groups0 = groups_above(m0_, integers_, threshold0);
+      const uint32_t groups8 = groups_above(m8_, integers_, threshold8);
+      float least0 = threshold0, least8 = threshold8;
+      if (__any_sync(~0U, least0 == -INFINITY || least8 == -INFINITY)) {  // at first all are above
         least0 = fmaxf(least0, below(ordered(sure_bound<kPicks>(found_, 0))));
         least8 = fmaxf(least8, below(ordered(sure_bound<kPicks>(found_, 1))));
       }
+      if (__any_sync(~0U, groups0 != 0)) threshold0 = fmaxf(threshold0, row0.take(found_, 0, groups0, least0));
+      if (__any_sync(~0U, groups8 != 0)) threshold8 = fmaxf(threshold8, row8.take(found_, 1, groups8, least8));
     }
-    if (__any_sync(~0U, groups0 != 0)) threshold0 = fmaxf(threshold0, row0.take(found_, 0, m0_, groups0, least0));
-    if (__any_sync(~0U, groups8 != 0)) threshold8 = fmaxf(threshold8, row8.take(found_, 1, m8_, groups8, least8));
     count_signs();
     return true;
   }
@@ -426,8 +444,8 @@ class RunningPicks {
     integers_ = __all_sync(~0U, __float_as_int(threshold0) >= 0 && __float_as_int(threshold8) >= 0) != 0;
   }
   Found found_;
-  int32_t m0_[4], m8_[4];  // of the parked tile
-  bool integers_, parked_ = false;
+  int32_t m0_[2], m8_[2];  // of what is parked
+  bool integers_, parked_ = false, waits_ = false;
 };
 
 }  // namespace reattn::kernels::cuda

@@ -15,7 +15,7 @@ namespace reattn::kernels::cuda {
 namespace sm90_score {
 
 constexpr int32_t kPanel = 64;  // elements of a swizzled row of 128 bytes
-constexpr int32_t kStageRoom = 131072;
+constexpr int32_t kStageRoom = 163840;
 constexpr int32_t kGroups = 3;  // queries, scores and picks are held in registers: no more warpgroups fit
 
 template <class T, int32_t kDim_, int32_t kGroups_, int kPicks_, bool kBlock1_>
@@ -136,45 +136,58 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
   // Rows that are not there hear what concerns another, and tell nothing.
   uint32_t* told = s.thresholds == nullptr ? nullptr : s.thresholds + static_cast<int64_t>(item.kv_head) * s.n_rows;
   const int32_t last_row = s.n_rows - 1;
-  const auto take = [&] {
-    if (picks.take() && told != nullptr && lane % 4 == 0) {
+  const auto take = [&](bool second_half) {
+    if (picks.take(second_half) && told != nullptr && lane % 4 == 0) {
       if (row < s.n_rows) tell(told + row, picks.threshold0);
       if (row + 8 < s.n_rows) tell(told + row + 8, picks.threshold8);
     }
   };
-  Ring<C> ring;
-  float d[64];
-  for (int32_t tile = item.tile; tile < item.tile_end; ++tile) {
-    mbarrier_wait(shared.full(ring.stage), ring.parity);
-    const uint64_t stage_keys = swizzled_rows(shared.keys(ring.stage));
+  // The halves of a tile are two products: while the second runs, the first's scores are looked through. (To keep one under way at all
+  // times, from one tile to the next, is what ptxas cannot follow: it would wait for each wgmma, C7514.)
+  constexpr int32_t kHalf = kScoreTile / 2;
+  const auto multiply = [&](float (&d)[32], uint32_t stage, uint32_t half) {
+    const uint64_t keys = swizzled_rows(shared.keys(stage) + half * kHalf * 2 * kPanel);
     pin(d);
     wgmma_fence();
 #pragma unroll
     for (int32_t step = 0; step < C::kDim / 16; ++step) {
-      const uint64_t at = stage_keys + static_cast<uint64_t>(step / 4) * (C::kPanelBytes / 16) + 2 * (step % 4);
+      const uint64_t at = keys + static_cast<uint64_t>(step / 4) * (C::kPanelBytes / 16) + 2 * (step % 4);
       if (step == 0) {
-        wgmma_m64n128k16<typename C::Element, false>(d, q[step], at);
+        wgmma_m64n64k16<typename C::Element, false>(d, q[step], at);
       } else {
-        wgmma_m64n128k16<typename C::Element, true>(d, q[step], at);
+        wgmma_m64n64k16<typename C::Element, true>(d, q[step], at);
       }
     }
     wgmma_commit();
-    // Meanwhile: what other splits know, and the picks of the last tile.
+  };
+  const auto keys_of = [&](int32_t tile, int32_t half) -> TileKeys {
+    const int32_t start = s.origin + tile * kScoreTile;
+    return {start + half * kHalf, s.begin, s.end, start < s.begin || start + kScoreTile > s.end};
+  };
+  Ring<C> ring;
+  float first[32], second[32];
+  for (int32_t tile = item.tile; tile < item.tile_end; ++tile) {
+    mbarrier_wait(shared.full(ring.stage), ring.parity);
+    multiply(first, ring.stage, 0);
+    multiply(second, ring.stage, 1);
     uint32_t heard0 = 0, heard8 = 0;
     if (told != nullptr) {
       heard0 = heard(told + min(row, last_row));
       heard8 = heard(told + min(row + 8, last_row));
     }
-    take();
+    take(true);  // of the last tile
+    wgmma_wait<1>();
+    pin(first);
+    picks.look(first, keys_of(tile, 0));
+    take(false);
     wgmma_wait<0>();
-    pin(d);
+    pin(second);
     if (lane == 0) mbarrier_arrive(shared.empty(ring.stage));
     ring.advance();
-    const int32_t start = s.origin + tile * kScoreTile;
     picks.hear(heard0, heard8);
-    picks.look(d, {start, s.begin, s.end, start < s.begin || start + kScoreTile > s.end});
+    picks.look(second, keys_of(tile, 1));
   }
-  take();
+  take(true);
 
   const auto store = [&](const auto& list, int32_t to) {
     constexpr int32_t kSlots = sizeof(list) / sizeof(Pick);
