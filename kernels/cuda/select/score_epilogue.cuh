@@ -1,6 +1,7 @@
 // The running picks of the fast scoring kernel: what a lane does with its accumulators of half a tile, 64 keys. Two rows of scores
 // lie in the registers of a quad of lanes (wgmma.cuh): 16 columns of each row in each lane. First a warp only looks for scores above
-// its rows' thresholds; if there are any it parks them all in shared memory, lets the next product start, and then picks.
+// its rows' thresholds; where there are some it parks all in shared memory, and picks while the next tile multiplies. Picking is rare
+// in long scans: its code is kept short, as it is fetched anew nearly every time, and so the lists live in shared memory, too.
 #pragma once
 
 #include "kernels/cuda/prim/async.cuh"
@@ -178,38 +179,88 @@ __device__ inline uint32_t groups_above(const int32_t (&m)[2], bool integers, fl
   }
   return groups;
 }
+__device__ inline float greatest(const int32_t (&m)[2]) {
+  return fmaxf(__int_as_float(m[0]), __int_as_float(m[1]));
+}
 
-// A warp's scores in shared memory. Each lane has its own: [8][2 row halves][2], 512 bytes apart.
-constexpr uint32_t kParkedBytes = 32 * 32 * sizeof(float);
-class ParkedTile {
+// A warp's room in shared memory: the scores of a tile, [16][32 lanes][2 row halves][2], and the lists, [2 row halves][2][32 lanes] of
+// 16 bytes. Each lane has its own.
+constexpr uint32_t kTileRoom = 64 * 32 * sizeof(float), kListRoom = 2 * 2 * 32 * 16;
+constexpr uint32_t kWarpRoom = kTileRoom + kListRoom;
+class WarpRoom {
  public:
-  __device__ ParkedTile(uint32_t warp_room, uint32_t lane) : at_(warp_room + 16 * lane) {}
-  __device__ void park(const float (&d)[32]) const {
+  __device__ WarpRoom(uint32_t address, uint32_t lane) : at_(address + 16 * lane) {}
+  __device__ void park(const float (&d)[32], uint32_t tile_half) const {
 #pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(at_ + 512 * j), "f"(d[4 * j]),
-                   "f"(d[4 * j + 1]), "f"(d[4 * j + 2]), "f"(d[4 * j + 3])
+    for (uint32_t j = 0; j < 8; ++j) {
+      asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(at_ + 512 * (8 * tile_half + j)),
+                   "f"(d[4 * j]), "f"(d[4 * j + 1]), "f"(d[4 * j + 2]), "f"(d[4 * j + 3])
                    : "memory");
     }
   }
-  // The 8 scores of a group of a row half.
-  __device__ void group(int half, uint32_t g, float (&v)[8]) const {
+  // The 8 scores of a group, of the 4 that a tile has, and one of them.
+  __device__ void group(uint32_t half, uint32_t g, float (&v)[8]) const {
 #pragma unroll
     for (uint32_t j = 0; j < 4; ++j) {
       asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];"
                    : "=f"(v[2 * j]), "=f"(v[2 * j + 1])
-                   : "r"(at_ + 512 * (4 * g + j) + 8 * static_cast<uint32_t>(half))
+                   : "r"(at_ + 512 * (4 * g + j) + 8 * half)
                    : "memory");
     }
+  }
+  __device__ float score(uint32_t half, uint32_t g, uint32_t i) const {
+    float v;
+    asm volatile("ld.shared.f32 %0, [%1];"
+                 : "=f"(v)
+                 : "r"(at_ + 512 * (4 * g + i / 2) + 8 * half + 4 * (i % 2))
+                 : "memory");
+    return v;
+  }
+  template <class List>
+  __device__ void store(uint32_t half, const List& list) const {
+    static_assert(sizeof(List) == 8 || sizeof(List) == 32);
+    uint32_t w[8];
+    __builtin_memcpy(w, &list, sizeof(List));
+    const uint32_t to = at_ + kTileRoom + 1024 * half;
+    if constexpr (sizeof(List) == 8) {
+      asm volatile("st.shared.v2.u32 [%0], {%1, %2};" ::"r"(to), "r"(w[0]), "r"(w[1]) : "memory");
+    } else {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(to + 512 * i), "r"(w[4 * i]),
+                     "r"(w[4 * i + 1]), "r"(w[4 * i + 2]), "r"(w[4 * i + 3])
+                     : "memory");
+      }
+    }
+  }
+  template <class List>
+  __device__ List load(uint32_t half) const {
+    uint32_t w[8];
+    const uint32_t from = at_ + kTileRoom + 1024 * half;
+    if constexpr (sizeof(List) == 8) {
+      asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(w[0]), "=r"(w[1]) : "r"(from) : "memory");
+    } else {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(w[4 * i]), "=r"(w[4 * i + 1]), "=r"(w[4 * i + 2]), "=r"(w[4 * i + 3])
+                     : "r"(from + 512 * i)
+                     : "memory");
+      }
+    }
+    List list;
+    __builtin_memcpy(&list, w, sizeof(List));
+    return list;
   }
 
  private:
   uint32_t at_;
 };
 
-// A parked tile and what is known of it. Score i of group g is column 32 g + column_of(i).
-struct Found {
-  ParkedTile tile;
+// A parked tile's scores of one row, and what is known of them. Score i of group g is column 32 g + column_of(i).
+struct ParkedRow {
+  WarpRoom room;
+  uint32_t half;  // of the rows
   TileKeys keys;
   uint32_t lane;
   int32_t top_k;
@@ -217,65 +268,33 @@ struct Found {
   __device__ int32_t position(uint32_t g, int i) const {
     return keys.start + static_cast<int32_t>(32 * g) + column_of(i, lane);
   }
-  // Of kCount of a group's scores, those of the middle's keys, NaN left out.
-  template <int kFirst, int kCount>
-  __device__ float valid_maximum(const float (&v)[8], uint32_t g) const {
-    float most = -INFINITY;
+  // A group's scores, −inf instead of those that are not of the middle.
+  __device__ void valid(uint32_t g, float (&v)[8]) const {
+    room.group(half, g, v);
+    if (!keys.ragged) return;
 #pragma unroll
-    for (int i = kFirst; i < kFirst + kCount; ++i) {
-      most = fmaxf(most, !keys.ragged | keys.has(position(g, i)) ? v[i] : -INFINITY);
-    }
-    return most;
+    for (int i = 0; i < 8; ++i) v[i] = keys.has(position(g, i)) ? v[i] : -INFINITY;
   }
 };
 
-__device__ inline float greatest(const int32_t (&m)[2]) {
-  return fmaxf(__int_as_float(m[0]), __int_as_float(m[1]));
-}
-
-// Number i (not known at compile time) of 8.
-__device__ inline float select8(const float (&v)[8], uint32_t i) {
-  const float a = (i & 1) != 0 ? v[1] : v[0], b = (i & 1) != 0 ? v[3] : v[2];
-  const float c = (i & 1) != 0 ? v[5] : v[4], d = (i & 1) != 0 ? v[7] : v[6];
-  const float ab = (i & 2) != 0 ? b : a, cd = (i & 2) != 0 ? d : c;
-  return (i & 4) != 0 ? cd : ab;
-}
-
-// Calls emit(score, position) for all scores above the threshold in the given groups, of all lanes at once and in each lane in ascending
-// order; −inf in lanes that have none left.
-template <class Emit>
-__device__ inline void each_above(const Found& f, int half, uint32_t groups, float threshold, Emit&& emit) {
-  while (__any_sync(~0U, groups != 0)) {
-    const uint32_t g = (groups & 1) != 0 ? 0 : 1;
-    float v[8];
-    f.tile.group(half, g, v);
-    uint32_t mine = 0;
+__device__ inline float maximum(const float (&v)[8]) {  // NaN left out
+  float most = -INFINITY;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) mine |= v[i] > threshold ? 1U << i : 0U;
-    if (f.keys.ragged) {
-#pragma unroll
-      for (int i = 0; i < 8; ++i) mine &= ~(f.keys.has(f.position(g, i)) ? 0U : 1U << i);
-    }
-    if (groups == 0) mine = 0;
-    groups &= groups - 1;
-    while (__any_sync(~0U, mine != 0)) {
-      const auto i = static_cast<uint32_t>(__ffs(static_cast<int>(mine)) - 1) % 8;
-      emit(mine != 0 ? select8(v, i) : -INFINITY, f.position(g, static_cast<int>(i)));
-      mine &= mine - 1;
-    }
-  }
+  for (int i = 0; i < 8; ++i) most = fmaxf(most, v[i]);
+  return most;
 }
 
-// At least kPicks scores of the row are at least this: of 4 or 16 disjoint sets the least maximum, or the greatest.
+// At least kPicks scores of the row are at least this: of 4 or 16 disjoint sets the least maximum, or the greatest. `groups`: those that
+// were parked.
 template <int kPicks>
-__device__ inline float sure_bound(const Found& f, int half) {
+__device__ inline float sure_bound(const ParkedRow& row, uint32_t groups) {
   float bound = kPicks == 16 ? INFINITY : -INFINITY;
 #pragma unroll 1
-  for (uint32_t g = 0; g < 2; ++g) {
+  for (uint32_t g = 0; g < 4; ++g) {
     float v[8];
-    f.tile.group(half, g, v);
-    const float a = f.valid_maximum<0, 4>(v, g), b = f.valid_maximum<4, 4>(v, g);
-    bound = kPicks == 16 ? fminf(bound, fminf(a, b)) : fmaxf(bound, fmaxf(a, b));
+    row.valid(g, v);
+    const float most = (groups >> g & 1) != 0 ? maximum(v) : -INFINITY;
+    bound = kPicks == 16 ? fminf(bound, most) : fmaxf(bound, most);
   }
 #pragma unroll
   for (int step = 1; step < 4; step *= 2) {
@@ -285,96 +304,99 @@ __device__ inline float sure_bound(const Found& f, int half) {
   return bound;
 }
 
-// One row in a quad. Exact selection of at most 4: lists of the lanes, as their insertions need nobody else.
-template <int kPicks, bool kBlock1>
-class RunningRow {
- public:
-  // Takes in all scores above the threshold; they lie in `groups`. Gives the score of the last pick that counts.
-  __device__ float take(const Found& f, int half, uint32_t groups, float threshold) {
-    each_above(f, half, groups, threshold,
-               [&](float score, int32_t position) { list_.insert(score, position); });
-    return list_.last();
+// Calls emit(score, position) for all scores above the threshold in the given groups, of all lanes at once and in each lane in ascending
+// order; −inf in lanes that have none left.
+template <class Emit>
+__device__ inline void each_above(const ParkedRow& row, uint32_t groups, float threshold, Emit&& emit) {
+#pragma unroll 1
+  while (__any_sync(~0U, groups != 0)) {
+    const uint32_t g = static_cast<uint32_t>(__ffs(static_cast<int>(groups)) - 1) % 4;
+    float v[8];
+    row.valid(g, v);
+    uint32_t mine = 0;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) mine |= v[i] > threshold ? 1U << i : 0U;
+    if (groups == 0) mine = 0;
+    groups &= groups - 1;
+#pragma unroll 1
+    while (__any_sync(~0U, mine != 0)) {
+      const auto i = static_cast<uint32_t>(__ffs(static_cast<int>(mine)) - 1) % 8;
+      emit(mine != 0 ? row.room.score(row.half, g, i) : -INFINITY, row.position(g, static_cast<int>(i)));
+      mine &= mine - 1;
+    }
   }
-  __device__ QuadList<1> picks(uint32_t lane) const { return list_.merged(lane); }
- private:
-  LaneList<kPicks> list_;
+}
+
+// How a row's list takes in all scores above the threshold; they lie in `groups`. Gives the score of the last pick that counts.
+// Exact selection of at most 4: lists of the lanes, as their insertions need nobody else.
+template <int kPicks, bool kBlock1>
+struct Picker {
+  using List = LaneList<kPicks>;
+  static __device__ float take(List& list, const ParkedRow& row, uint32_t groups, float threshold) {
+    each_above(row, groups, threshold, [&](float score, int32_t position) { list.insert(score, position); });
+    return list.last();
+  }
+  static __device__ QuadList<1> picks(const List& list, uint32_t lane) { return list.merged(lane); }
 };
 
 // More picks: one list of the quad, the lanes take turns.
 template <>
-class RunningRow<16, false> {
- public:
-  __device__ float take(const Found& f, int half, uint32_t groups, float threshold) {
-    each_above(f, half, groups, threshold, [&](float score, int32_t position) {
+struct Picker<16, false> {
+  using List = QuadList<4>;
+  static __device__ float take(List& list, const ParkedRow& row, uint32_t groups, float threshold) {
+    each_above(row, groups, threshold, [&](float score, int32_t position) {
       const Pick pick = score > -INFINITY ? make_pick(score, position) : kNoPick;
       uint32_t who = __ballot_sync(~0U, score > -INFINITY);
       who = (who | who >> 4 | who >> 8 | who >> 12) | (who >> 16 | who >> 20 | who >> 24 | who >> 28);
-#pragma unroll
+#pragma unroll 1
       for (int from = 0; from < 4; ++from) {
-        if ((who >> from & 1) != 0) list_.insert(__shfl_sync(~0U, pick, from, 4), f.lane);
+        if ((who >> from & 1) != 0) list.insert(__shfl_sync(~0U, pick, from, 4), row.lane);
       }
     });
-    return list_.last(f.top_k);
+    return list.last(row.top_k);
   }
-  __device__ const QuadList<4>& picks(uint32_t) const { return list_; }
- private:
-  QuadList<4> list_;
+  static __device__ const List& picks(const List& list, uint32_t) { return list; }
 };
 
-// block1: the tile is one block, the best key of its halves the only candidate.
+// block1: the tile is one block, its best key the only candidate.
 template <int kPicks>
-class RunningRow<kPicks, true> {
- public:
-  __device__ void take(const Found& f, int half, const int32_t (&maxima)[2], float threshold) {
-    int32_t m[2] = {maxima[0], maxima[1]};
-    const bool unsure = f.keys.ragged || isnan(__int_as_float(max(m[0], m[1])));
-    if (__any_sync(~0U, unsure)) {
-#pragma unroll
-      for (uint32_t g = 0; g < 2; ++g) {
-        float v[8];
-        f.tile.group(half, g, v);
-        m[g] = __float_as_int(f.valid_maximum<0, 8>(v, g));
-      }
-    }
-    const float mine = greatest(m);
-    float most = fmaxf(mine, __shfl_xor_sync(~0U, mine, 1));
-    most = fmaxf(most, __shfl_xor_sync(~0U, most, 2));
-    if (most > threshold && mine == most) {
-      const uint32_t g = __int_as_float(m[0]) == most ? 0 : 1;
+struct Picker<kPicks, true> {
+  using List = QuadList<kPicks == 16 ? 4 : 1>;
+  static __device__ float take(List& list, const ParkedRow& row, uint32_t groups, float threshold) {
+    float mine = -INFINITY;
+    uint32_t group = 0;  // the first with the lane's greatest; a score that is not in `groups` is no candidate
+#pragma unroll 1
+    for (uint32_t g = 0; g < 4; ++g) {
       float v[8];
-      f.tile.group(half, g, v);
-      int32_t at = INT32_MAX;
-#pragma unroll
-      for (int i = 7; i >= 0; --i) {
-        const int32_t position = f.position(g, i);
-        at = (v[i] == most) & (!f.keys.ragged | f.keys.has(position)) ? position : at;
-      }
-      best_ = max(best_, make_pick(most, at));
+      row.valid(g, v);
+      const float most = (groups >> g & 1) != 0 ? maximum(v) : -INFINITY;
+      group = most > mine ? g : group;
+      mine = fmaxf(mine, most);
     }
-    __syncwarp();
+    float v[8];
+    row.valid(group, v);
+    int32_t at = 0;
+#pragma unroll
+    for (int i = 7; i >= 0; --i) at = v[i] == mine ? row.position(group, i) : at;
+    Pick pick = mine > threshold ? make_pick(mine, at) : kNoPick;
+    pick = max(pick, __shfl_xor_sync(~0U, pick, 1));
+    pick = max(pick, __shfl_xor_sync(~0U, pick, 2));
+    list.insert(pick, row.lane);
+    return list.last(row.top_k);
   }
-  // After the block's second half. Gives the score of the last pick that counts.
-  __device__ float insert(uint32_t lane, int32_t top_k) {
-    best_ = max(best_, __shfl_xor_sync(~0U, best_, 1));
-    best_ = max(best_, __shfl_xor_sync(~0U, best_, 2));
-    list_.insert(best_, lane);
-    best_ = kNoPick;
-    return list_.last(top_k);
-  }
-  __device__ const auto& picks(uint32_t) const { return list_; }
-
- private:
-  QuadList<kPicks == 16 ? 4 : 1> list_;
-  Pick best_ = kNoPick;  // of the block so far; the lane's own
+  static __device__ const List& picks(const List& list, uint32_t) { return list; }
 };
 
 // The two rows of a lane.
 template <int kPicks, bool kBlock1>
 class RunningPicks {
+  using P = Picker<kPicks, kBlock1>;
+
  public:
   __device__ RunningPicks(bool row0, bool row8, uint32_t warp_room, uint32_t lane, int32_t top_k)
       : threshold0(row0 ? -INFINITY : INFINITY), threshold8(row8 ? -INFINITY : INFINITY),
-        found_{ParkedTile(warp_room, lane), {}, lane, top_k} {
+        room_(warp_room, lane), lane_(lane), top_k_(top_k) {
+    for (uint32_t half = 0; half < 2; ++half) room_.store(half, typename P::List());
     count_signs();
   }
 
@@ -384,56 +406,55 @@ class RunningPicks {
     threshold8 = fmaxf(threshold8, below(row8));
   }
 
-  // Looks for scores above the thresholds, and parks them all where there are some.
-  __device__ void look(const float (&d)[32], TileKeys keys) {
+  // Looks for scores above the thresholds in half a tile, and parks them all where there are some.
+  __device__ void look(const float (&d)[32], uint32_t tile_half) {
+    int32_t m0[2], m8[2];
     bool hit;
     if (integers_) {
-      integer_maxima<0>(d, m0_);
-      integer_maxima<1>(d, m8_);
-      hit = max(m0_[0], m0_[1]) > __float_as_int(threshold0) ||
-            max(m8_[0], m8_[1]) > __float_as_int(threshold8);
+      integer_maxima<0>(d, m0);
+      integer_maxima<1>(d, m8);
+      hit = max(m0[0], m0[1]) > __float_as_int(threshold0) ||
+            max(m8[0], m8[1]) > __float_as_int(threshold8);
     } else {
-      float_maxima<0>(d, m0_);
-      float_maxima<1>(d, m8_);
-      hit = greatest(m0_) > threshold0 || greatest(m8_) > threshold8;
+      float_maxima<0>(d, m0);
+      float_maxima<1>(d, m8);
+      hit = greatest(m0) > threshold0 || greatest(m8) > threshold8;
     }
-    parked_ = __any_sync(~0U, hit) != 0;
+    if (!__any_sync(~0U, hit)) return;
+    parked_ = true;
+    groups_ |= (groups_above(m0, integers_, threshold0) | groups_above(m8, integers_, threshold8) << 4)
+               << 2 * tile_half;
+    room_.park(d, tile_half);
+  }
+
+  // Picks from what was parked of a tile that starts at these keys. tell(row half, threshold) where one may have risen.
+  template <class Tell>
+  __device__ void take(TileKeys keys, Tell&& tell) {
     if (!parked_) return;
-    found_.keys = keys;
-    found_.tile.park(d);
-  }
-
-  // Picks from what was parked, if anything was. True where thresholds may have risen. `second`: the tile's second half.
-  __device__ bool take(bool second) {
-    if constexpr (kBlock1) {
-      if (parked_) {
-        row0.take(found_, 0, m0_, threshold0);
-        row8.take(found_, 1, m8_, threshold8);
-        parked_ = false;
-        waits_ = true;
-      }
-      if (!second || !waits_) return false;
-      waits_ = false;
-      threshold0 = fmaxf(threshold0, row0.insert(found_.lane, found_.top_k));
-      threshold8 = fmaxf(threshold8, row8.insert(found_.lane, found_.top_k));
-    } else {
-      if (!parked_) return false;
-      parked_ = false;
-      const uint32_t groups0 = groups_above(m0_, integers_, threshold0);
-      const uint32_t groups8 = groups_above(m8_, integers_, threshold8);
-      float least0 = threshold0, least8 = threshold8;
-      if (__any_sync(~0U, least0 == -INFINITY || least8 == -INFINITY)) {  // at first all are above
-        least0 = fmaxf(least0, below(ordered(sure_bound<kPicks>(found_, 0))));
-        least8 = fmaxf(least8, below(ordered(sure_bound<kPicks>(found_, 1))));
-      }
-      if (__any_sync(~0U, groups0 != 0)) threshold0 = fmaxf(threshold0, row0.take(found_, 0, groups0, least0));
-      if (__any_sync(~0U, groups8 != 0)) threshold8 = fmaxf(threshold8, row8.take(found_, 1, groups8, least8));
+    parked_ = false;
+#pragma unroll 1
+    for (uint32_t half = 0; half < 2; ++half) {
+      const uint32_t groups = groups_ >> 4 * half & 15U;
+      if (!__any_sync(~0U, groups != 0)) continue;
+      const ParkedRow row{room_, half, keys, lane_, top_k_};
+      float threshold = half == 0 ? threshold0 : threshold8, least = threshold;
+      if (!kBlock1 && first_) least = fmaxf(least, below(ordered(sure_bound<kPicks>(row, groups))));
+      auto list = room_.template load<typename P::List>(half);
+      threshold = fmaxf(threshold, P::take(list, row, groups, least));
+      room_.store(half, list);
+      tell(half, threshold);
+      threshold0 = half == 0 ? threshold : threshold0;
+      threshold8 = half == 0 ? threshold8 : threshold;
     }
+    groups_ = 0;
+    first_ = false;
     count_signs();
-    return true;
+  }
+  // The row half's picks, in a list of the quad.
+  __device__ auto picks(uint32_t half) const {
+    return P::picks(room_.template load<typename P::List>(half), lane_);
   }
 
-  RunningRow<kPicks, kBlock1> row0, row8;
   // Only what is greater is a candidate: the score of the last pick that counts, or what another split's list rules out. +inf: the
   // row is not there.
   float threshold0, threshold8;
@@ -443,9 +464,11 @@ class RunningPicks {
   __device__ void count_signs() {
     integers_ = __all_sync(~0U, __float_as_int(threshold0) >= 0 && __float_as_int(threshold8) >= 0) != 0;
   }
-  Found found_;
-  int32_t m0_[2], m8_[2];  // of what is parked
-  bool integers_, parked_ = false, waits_ = false;
+  WarpRoom room_;
+  uint32_t lane_;
+  int32_t top_k_;
+  uint32_t groups_ = 0;  // what is parked: groups with scores above the threshold, 4 bits a row half
+  bool integers_, parked_ = false, first_ = true;
 };
 
 }  // namespace reattn::kernels::cuda

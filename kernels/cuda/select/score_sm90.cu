@@ -15,7 +15,7 @@ namespace reattn::kernels::cuda {
 namespace sm90_score {
 
 constexpr int32_t kPanel = 64;  // elements of a swizzled row of 128 bytes
-constexpr int32_t kStageRoom = 163840;
+constexpr int32_t kStageRoom = 98304;
 constexpr int32_t kGroups = 3;  // queries, scores and picks are held in registers: no more warpgroups fit
 
 template <class T, int32_t kDim_, int32_t kGroups_, int kPicks_, bool kBlock1_>
@@ -32,7 +32,7 @@ struct Config {
   static constexpr uint32_t kPanelBytes = kScoreTile * kPanel * 2;
   static constexpr uint32_t kStageBytes = kPanelBytes * (kDim / kPanel);
   static constexpr uint32_t kStages = kStageRoom / kStageBytes;
-  static constexpr size_t kShared = kStages * (kStageBytes + 16) + 4 * kGroups * kParkedBytes + 1024;
+  static constexpr size_t kShared = kStages * (kStageBytes + 16) + 4 * kGroups * kWarpRoom + 1024;
 };
 
 }  // namespace sm90_score
@@ -57,8 +57,8 @@ template <class C>
 struct Shared {
   uint32_t base;
   __device__ uint32_t keys(uint32_t stage) const { return base + stage * C::kStageBytes; }
-  __device__ uint32_t parked(uint32_t warp) const { return keys(C::kStages) + warp * kParkedBytes; }
-  __device__ uint32_t full(uint32_t stage) const { return parked(4 * C::kGroups) + 16 * stage; }
+  __device__ uint32_t warp_room(uint32_t warp) const { return keys(C::kStages) + warp * kWarpRoom; }
+  __device__ uint32_t full(uint32_t stage) const { return warp_room(4 * C::kGroups) + 16 * stage; }
   __device__ uint32_t empty(uint32_t stage) const { return full(stage) + 8; }
 };
 
@@ -131,16 +131,18 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
   uint32_t q[C::kDim / 16][4];
   load_queries<C>(q, s, item.kv_head, row, lane);
   RunningPicks<C::kPicks, C::kBlock1> picks(row < s.n_rows, row + 8 < s.n_rows,
-                                            shared.parked(threadIdx.x / 32), lane, s.top_k);
+                                            shared.warp_room(threadIdx.x / 32), lane, s.top_k);
 
   // Rows that are not there hear what concerns another, and tell nothing.
   uint32_t* told = s.thresholds == nullptr ? nullptr : s.thresholds + static_cast<int64_t>(item.kv_head) * s.n_rows;
   const int32_t last_row = s.n_rows - 1;
-  const auto take = [&](bool second_half) {
-    if (picks.take(second_half) && told != nullptr && lane % 4 == 0) {
-      if (row < s.n_rows) tell(told + row, picks.threshold0);
-      if (row + 8 < s.n_rows) tell(told + row + 8, picks.threshold8);
-    }
+  const auto take = [&](int32_t tile) {
+    const int32_t start = s.origin + tile * kScoreTile;
+    const TileKeys keys{start, s.begin, s.end, start < s.begin || start + kScoreTile > s.end};
+    picks.take(keys, [&](uint32_t half, float threshold) {
+      const int32_t to = row + static_cast<int32_t>(8 * half);
+      if (told != nullptr && lane % 4 == 0 && to < s.n_rows) tell(told + to, threshold);
+    });
   };
   // The halves of a tile are two products: while the second runs, the first's scores are looked through. (To keep one under way at all
   // times, from one tile to the next, is what ptxas cannot follow: it would wait for each wgmma, C7514.)
@@ -160,10 +162,6 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
     }
     wgmma_commit();
   };
-  const auto keys_of = [&](int32_t tile, int32_t half) -> TileKeys {
-    const int32_t start = s.origin + tile * kScoreTile;
-    return {start + half * kHalf, s.begin, s.end, start < s.begin || start + kScoreTile > s.end};
-  };
   Ring<C> ring;
   float first[32], second[32];
   for (int32_t tile = item.tile; tile < item.tile_end; ++tile) {
@@ -175,19 +173,18 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
       heard0 = heard(told + min(row, last_row));
       heard8 = heard(told + min(row + 8, last_row));
     }
-    take(true);  // of the last tile
+    take(tile - 1);
     wgmma_wait<1>();
     pin(first);
-    picks.look(first, keys_of(tile, 0));
-    take(false);
+    picks.look(first, 0);
     wgmma_wait<0>();
     pin(second);
     if (lane == 0) mbarrier_arrive(shared.empty(ring.stage));
     ring.advance();
     picks.hear(heard0, heard8);
-    picks.look(second, keys_of(tile, 1));
+    picks.look(second, 1);
   }
-  take(true);
+  take(item.tile_end - 1);
 
   const auto store = [&](const auto& list, int32_t to) {
     constexpr int32_t kSlots = sizeof(list) / sizeof(Pick);
@@ -197,8 +194,8 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
       if (rank < s.top_k && to < s.n_rows) store_pick(s, item, to, rank, list.at(slot));
     }
   };
-  store(picks.row0.picks(lane), row);
-  store(picks.row8.picks(lane), row + 8);
+  store(picks.picks(0), row);
+  store(picks.picks(1), row + 8);
 }
 
 #endif
