@@ -12,7 +12,7 @@ namespace reattn::kernels::cuda {
 namespace {
 
 // What an item costs beyond its tiles, in tiles: its start, and the first tiles, which are full of picks.
-constexpr int64_t kItemCost = 8;
+constexpr int64_t kItemCost = 20;
 constexpr int64_t kMostSplits = 64;
 constexpr int32_t kMaxInt8Dim = 1024;  // products of int8 rows are exact in f32: 1024 · 127² < 2^24
 
@@ -128,7 +128,7 @@ void score_with(Context& ctx, std::span<const ScoreArgs> list, ScoreKernel kerne
       const ScoreSequence& s = b.work.sequences[i];
       if (s.n_splits == 1) continue;
       bytes += Scratch::padded(partial_elements(s) * sizeof(uint64_t));
-      n_thresholds += rows(s);
+      n_thresholds += 4 * rows(s);
     }
   }
   ctx.scratch.begin(bytes + Scratch::padded(n_thresholds * sizeof(uint32_t)));
@@ -143,7 +143,7 @@ void score_with(Context& ctx, std::span<const ScoreArgs> list, ScoreKernel kerne
       if (s.n_splits == 1) continue;
       s.partial = ctx.scratch.take<uint64_t>(partial_elements(s));
       s.thresholds = thresholds;
-      thresholds += rows(s);
+      thresholds += 4 * rows(s);
     }
     if (b.fast) {
       launch_score_sm90(ctx, b.work);

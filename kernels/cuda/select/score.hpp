@@ -18,7 +18,7 @@ struct ScoreSequence {
   void* const* pages8;       // KvPages.k8; null where int8_end is 0
   int32_t* picks;            // [n_voters, n_heads, top_k]
   uint64_t* partial;         // [n_kv_heads, n_rows, n_splits, top_k] picks (picks.cuh), best first; null where n_splits is 1
-  uint32_t* thresholds;      // [n_kv_heads, n_rows] what the splits tell each other (score_epilogue.cuh); null where n_splits is 1
+  uint32_t* thresholds;      // [n_kv_heads, n_rows, 4] what the splits tell each other (score_epilogue.cuh); null where n_splits is 1
   int64_t n_queries;
   int32_t n_heads, n_kv_heads, head_dim, group;
   int32_t top_k, vote_stride;

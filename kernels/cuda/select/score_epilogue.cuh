@@ -112,6 +112,7 @@ class LaneList {
       position_[s] = beats_above ? position_above : beats ? position : position_[s];
     }
   }
+  __device__ float best() const { return kPicks == 1 ? last() : score_[0]; }
   // The score of rank kPicks − 1 in the quad's four lists together.
   __device__ float last() const {
     if constexpr (kPicks == 1) {
@@ -155,8 +156,10 @@ class LaneList {
   int32_t position_[kPicks];
 };
 
-// The splits of a row tell each other how good their last pick is, so that none collects what another has long beaten. Picks do not
-// depend on who hears what when: only what cannot be among the row's best is ruled out. 0: nothing is known.
+// The splits of a row tell each other how good their picks are, so that none collects what another has long beaten. A row has four
+// numbers, one for each lane of a quad: at least one score among that lane's columns is at least this, or four of the row are. So four
+// of the row are at least the least of them. Picks do not depend on who hears what when: only what cannot be among the row's best is
+// ruled out. 0: nothing is known.
 __device__ inline uint32_t heard(const uint32_t* at) {
   uint32_t o;
   asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(o) : "l"(at) : "memory");
@@ -337,6 +340,8 @@ struct Picker {
     return list.last();
   }
   static __device__ QuadList<1> picks(const List& list, uint32_t lane) { return list.merged(lane); }
+  // What the lane tells the other splits.
+  static __device__ float known(const List& list, float threshold) { return fmaxf(list.best(), threshold); }
 };
 
 // More picks: one list of the quad, the lanes take turns.
@@ -356,6 +361,7 @@ struct Picker<16, false> {
     return list.last(row.top_k);
   }
   static __device__ const List& picks(const List& list, uint32_t) { return list; }
+  static __device__ float known(const List&, float threshold) { return threshold; }
 };
 
 // block1: the tile is one block, its best key the only candidate.
@@ -385,6 +391,7 @@ struct Picker<kPicks, true> {
     return list.last(row.top_k);
   }
   static __device__ const List& picks(const List& list, uint32_t) { return list; }
+  static __device__ float known(const List&, float threshold) { return threshold; }
 };
 
 // The two rows of a lane.
@@ -402,6 +409,11 @@ class RunningPicks {
 
   // What the other splits have told of the two rows.
   __device__ void hear(uint32_t row0, uint32_t row8) {
+#pragma unroll
+    for (int step = 1; step < 4; step *= 2) {
+      row0 = min(row0, __shfl_xor_sync(~0U, row0, step));
+      row8 = min(row8, __shfl_xor_sync(~0U, row8, step));
+    }
     threshold0 = fmaxf(threshold0, below(row0));
     threshold8 = fmaxf(threshold8, below(row8));
   }
@@ -427,7 +439,7 @@ class RunningPicks {
     room_.park(d, tile_half);
   }
 
-  // Picks from what was parked of a tile that starts at these keys. tell(row half, threshold) where one may have risen.
+  // Picks from what was parked of a tile that starts at these keys. tell(row half, what is known) where a threshold may have risen.
   template <class Tell>
   __device__ void take(TileKeys keys, Tell&& tell) {
     if (!parked_) return;
@@ -442,7 +454,7 @@ class RunningPicks {
       auto list = room_.template load<typename P::List>(half);
       threshold = fmaxf(threshold, P::take(list, row, groups, least));
       room_.store(half, list);
-      tell(half, threshold);
+      tell(half, P::known(list, threshold));
       threshold0 = half == 0 ? threshold : threshold0;
       threshold8 = half == 0 ? threshold8 : threshold;
     }

@@ -134,14 +134,14 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
                                             shared.warp_room(threadIdx.x / 32), lane, s.top_k);
 
   // Rows that are not there hear what concerns another, and tell nothing.
-  uint32_t* told = s.thresholds == nullptr ? nullptr : s.thresholds + static_cast<int64_t>(item.kv_head) * s.n_rows;
+  uint32_t* told = s.thresholds == nullptr ? nullptr : s.thresholds + static_cast<int64_t>(item.kv_head) * s.n_rows * 4 + lane % 4;
   const int32_t last_row = s.n_rows - 1;
   const auto take = [&](int32_t tile) {
     const int32_t start = s.origin + tile * kScoreTile;
     const TileKeys keys{start, s.begin, s.end, start < s.begin || start + kScoreTile > s.end};
-    picks.take(keys, [&](uint32_t half, float threshold) {
+    picks.take(keys, [&](uint32_t half, float known) {
       const int32_t to = row + static_cast<int32_t>(8 * half);
-      if (told != nullptr && lane % 4 == 0 && to < s.n_rows) tell(told + to, threshold);
+      if (told != nullptr && to < s.n_rows) tell(told + 4 * static_cast<int64_t>(to), known);
     });
   };
   // The halves of a tile are two products: while the second runs, the first's scores are looked through. (To keep one under way at all
@@ -170,18 +170,18 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
     multiply(second, ring.stage, 1);
     uint32_t heard0 = 0, heard8 = 0;
     if (told != nullptr) {
-      heard0 = heard(told + min(row, last_row));
-      heard8 = heard(told + min(row + 8, last_row));
+      heard0 = heard(told + 4 * static_cast<int64_t>(min(row, last_row)));
+      heard8 = heard(told + 4 * static_cast<int64_t>(min(row + 8, last_row)));
     }
     take(tile - 1);
     wgmma_wait<1>();
     pin(first);
     picks.look(first, 0);
+    picks.hear(heard0, heard8);
     wgmma_wait<0>();
     pin(second);
     if (lane == 0) mbarrier_arrive(shared.empty(ring.stage));
     ring.advance();
-    picks.hear(heard0, heard8);
     picks.look(second, 1);
   }
   take(item.tile_end - 1);
