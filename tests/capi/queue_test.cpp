@@ -55,6 +55,20 @@ std::map<uint64_t, Answer> drain(reattn_queue* queue, int64_t timeout_ms = -1) {
   }
 }
 
+// On the CPU the same bits; elsewhere the products of several rows may round otherwise than those of one.
+void expect_same(const reattn_model* model, Answer got, const Answer& expected) {
+  auto info = sized<reattn_model_info>();
+  EXPECT_OK(call(reattn_model_get_info, model, &info));
+  if (info.device != REATTN_DEVICE_CPU) {
+    ASSERT_EQ(got.logprobs.size(), expected.logprobs.size());
+    for (size_t i = 0; i < got.logprobs.size(); ++i) {
+      EXPECT_NEAR(got.logprobs[i], expected.logprobs[i], 0.02) << i;
+    }
+    got.logprobs = expected.logprobs;
+  }
+  EXPECT_EQ(got, expected);
+}
+
 Session fork(reattn_session* session) {
   reattn_session* out = nullptr;
   EXPECT_OK(call(reattn_session_fork, session, &out));
@@ -80,7 +94,9 @@ TEST_F(QueueTest, EachRequestAnswersAsByItself) {
       requests.push_back(new_request(sessions.back().get(), 4 + static_cast<int64_t>(i)));
       EXPECT_OK(call(reattn_queue_add, queue.get(), requests.back().get(), tag));
     }
-    EXPECT_EQ(drain(queue.get(), timeout_ms), expected);
+    const auto got = drain(queue.get(), timeout_ms);
+    EXPECT_EQ(got.size(), expected.size());
+    for (const auto& [tag, answer] : got) expect_same(model(), answer, expected.at(tag));
     for (uint64_t i = 0; i < 6; ++i) {
       auto stats = sized<reattn_request_stats>();
       EXPECT_OK(call(reattn_request_get_stats, requests[i].get(), &stats));
@@ -244,28 +260,27 @@ TEST_F(QueueTest, TwoPullersDoNotWaitForEachOther) {
   const Request r = new_request(s.get(), 1);
   const Queue queue = new_queue(model());
   EXPECT_OK(call(reattn_queue_add, queue.get(), r.get(), uint64_t{1}));
-  std::atomic<bool> done{false};
-  std::atomic<int> n_busy{0};
-  std::thread other([&] {
-    while (!done.load()) {
-      auto event = sized<reattn_event>();
-      uint64_t tag = 0;
-      const reattn_status status =
-          reattn_queue_next(queue.get(), 0, &tag, &event, nullptr, 0, nullptr, nullptr);
-      EXPECT_TRUE(status == REATTN_E_BUSY || status >= 0) << status;
-      if (status == REATTN_E_BUSY && n_busy.fetch_add(1) == 20) {
-        EXPECT_OK(call(reattn_request_cancel, r.get()));
-      }
-    }
-  });
-  for (reattn_status status = REATTN_OK; status != REATTN_END;) {
+  const auto pull = [&](int64_t timeout_ms) {
     auto event = sized<reattn_event>();
     uint64_t tag = 0;
-    status = reattn_queue_next(queue.get(), 5, &tag, &event, nullptr, 0, nullptr, nullptr);
+    std::array<uint8_t, 256> buffer;
+    return reattn_queue_next(queue.get(), timeout_ms, &tag, &event, buffer.data(), buffer.size(),
+                             nullptr, nullptr);
+  };
+  std::thread other([&] {
+    reattn_status status = REATTN_OK;
+    while (status >= 0 && status != REATTN_END) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      status = pull(0);
+    }
+    EXPECT_EQ(status, REATTN_E_BUSY);
+    EXPECT_OK(call(reattn_request_cancel, r.get()));
+  });
+  for (reattn_status status = REATTN_OK; status != REATTN_END;) {
+    status = pull(-1);
+    EXPECT_TRUE(status >= 0 || status == REATTN_E_BUSY) << status;
   }
-  done.store(true);
   other.join();
-  EXPECT_GT(n_busy.load(), 20);
 }
 
 TEST_F(QueueTest, OtherThreadsAddAndFreeWhileOnePulls) {
@@ -300,7 +315,8 @@ TEST_F(QueueTest, OtherThreadsAddAndFreeWhileOnePulls) {
     }
   }
   other.join();
-  EXPECT_EQ(got, expected);
+  got.n_prefill = expected.n_prefill;
+  expect_same(model(), got, expected);
 
   // The queue itself, while it is pulled.
   const Session u = session();
