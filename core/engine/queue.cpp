@@ -193,6 +193,7 @@ void Queue::finish_ended() {
       if (runs) running_.reset();  // it was cancelled
       if (auto end = entry->impl().end_event()) push(*entry, std::move(*end));
     } catch (...) {
+      if (is_running(*entry)) running_.reset();
       fail_with_current(*entry);
     }
   }
