@@ -205,17 +205,25 @@ void Sequence::make_request() {
 }
 
 void Sequence::step_queue(uint64_t cap) {
-  switch (choices_.byte() % 8) {
-    case 0: {
-      reattn_queue* made = nullptr;
-      keep(checked(reattn_queue_create(handle<reattn_model>(), &made, &err_)), made);
-      return;
-    }
+  const uint8_t which = choices_.byte() % 16;
+  if (which == 0 || std::get<std::vector<reattn_queue*>>(by_type_).empty()) {
+    reattn_queue* made = nullptr;
+    keep(checked(reattn_queue_create(handle<reattn_model>(), &made, &err_)), made);
+    return;
+  }
+  switch (which) {
     case 1:
       release(reattn_queue_free);
       return;
     case 2:
     case 3:
+    case 4:
+    case 5:
+    case 6:
+      if (choices_.byte() % 8 != 0) {  // one that has not begun, more often than not
+        make_session();
+        make_request();
+      }
       checked(reattn_queue_add(handle<reattn_queue>(), handle<reattn_request>(), choices_.byte(),
                                &err_));
       return;
