@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -99,6 +100,7 @@ Model open_model(const std::string& path, int32_t n_threads = 1, int32_t header_
 reattn_session_options small_options(const reattn_model* model);
 Session new_session(const reattn_model* model);
 Session new_session(const reattn_model* model, const reattn_session_options& options);
+Session fork(reattn_session* session);
 void append(reattn_session* session, std::string_view text, int32_t flags = 0);
 Request new_request(reattn_session* session, int64_t max_tokens);
 
@@ -118,6 +120,15 @@ struct Answer {
   bool operator==(const Answer&) const = default;
 };
 Answer drain(reattn_request* request, int64_t timeout_ms = -1);
+
+Queue new_queue(const reattn_model* model);
+struct Tagged : Event {
+  uint64_t tag = 0;
+};
+Tagged next(reattn_queue* queue, reattn_status* status, int64_t timeout_ms = -1);
+// The answer of each request, by tag.
+std::map<uint64_t, Answer> drain(reattn_queue* queue, int64_t timeout_ms = -1);
+
 // Reads what is queued and generates max_tokens.
 Answer ask(reattn_session* session, int64_t max_tokens);
 

@@ -13,48 +13,6 @@ namespace {
 
 using QueueTest = ApiTest;
 
-Queue new_queue(const reattn_model* model) {
-  reattn_queue* queue = nullptr;
-  EXPECT_OK(call(reattn_queue_create, model, &queue));
-  return Queue(queue);
-}
-
-struct Tagged : Event {
-  uint64_t tag = 0;
-};
-
-Tagged next(reattn_queue* queue, reattn_status* status, int64_t timeout_ms = -1) {
-  Tagged out;
-  std::array<uint8_t, 4096> buffer;
-  uint64_t needed = 0;
-  const Result r = call(reattn_queue_next, queue, timeout_ms, &out.tag, &out.event, buffer.data(),
-                        buffer.size(), &needed);
-  *status = r.status;
-  EXPECT_GE(r.status, 0) << r;
-  if (r.status == REATTN_OK) {
-    out.text.assign(reinterpret_cast<const char*>(buffer.data()), needed);
-  }
-  return out;
-}
-
-std::map<uint64_t, Answer> drain(reattn_queue* queue, int64_t timeout_ms = -1) {
-  std::map<uint64_t, Answer> answers;
-  for (;;) {
-    reattn_status status;
-    const Tagged e = next(queue, &status, timeout_ms);
-    if (status == REATTN_TIMEOUT) continue;
-    if (status != REATTN_OK) return answers;
-    Answer& answer = answers[e.tag];
-    answer.text += e.text;
-    if (e.event.kind == REATTN_EVENT_PREFILL) ++answer.n_prefill;
-    if (e.event.kind == REATTN_EVENT_TEXT) {
-      answer.tokens.push_back(e.event.token);
-      answer.logprobs.push_back(e.event.logprob);
-    }
-    if (e.event.kind == REATTN_EVENT_DONE) answer.reason = e.event.reason;
-  }
-}
-
 // On the CPU the same bits; elsewhere the products of several rows may round otherwise than those of one.
 void expect_same(const reattn_model* model, Answer got, const Answer& expected) {
   auto info = sized<reattn_model_info>();
@@ -67,12 +25,6 @@ void expect_same(const reattn_model* model, Answer got, const Answer& expected) 
     got.logprobs = expected.logprobs;
   }
   EXPECT_EQ(got, expected);
-}
-
-Session fork(reattn_session* session) {
-  reattn_session* out = nullptr;
-  EXPECT_OK(call(reattn_session_fork, session, &out));
-  return Session(out);
 }
 
 TEST_F(QueueTest, EachRequestAnswersAsByItself) {

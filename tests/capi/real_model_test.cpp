@@ -1,8 +1,9 @@
-// The same tokens whatever the threads, the pieces, a fork, or a file in between: on the real small model, where
+// The same tokens whatever the threads, the pieces, a fork, a queue or a file in between: on the real small model, where
 // REATTN_TEST_MODEL names it.
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 #include "tests/capi/api.hpp"
 
@@ -72,7 +73,28 @@ TEST(RealModel, SameTokensWhateverTheWay) {
   reattn_session* resumed = nullptr;
   ASSERT_OK(call(reattn_session_create, two.get(), from_file.get(), nullptr, &resumed));
   const Session session(resumed);
+  const Session other = test::fork(session.get());
   EXPECT_EQ(answer(session.get()), expected) << "after save and open";
+
+  // Together with others, which ask something else.
+  const std::string odd = "\nWhich license is this? It is";
+  const Session alone = test::fork(other.get());
+  append(alone.get(), odd);
+  const Answer odd_expected = ask(alone.get(), 9);
+  const Queue queue = new_queue(two.get());
+  std::vector<Session> sessions;
+  std::vector<Request> requests;
+  for (uint64_t i = 0; i < 7; ++i) {
+    sessions.push_back(test::fork(other.get()));
+    append(sessions.back().get(), i % 2 == 0 ? kQuestion : odd);
+    requests.push_back(new_request(sessions.back().get(), i % 2 == 0 ? kAnswerTokens : 9));
+    EXPECT_OK(call(reattn_queue_add, queue.get(), requests.back().get(), i));
+  }
+  const auto together = drain(queue.get());
+  EXPECT_EQ(together.size(), 7u);
+  for (const auto& [tag, seen] : together) {
+    EXPECT_EQ(seen, tag % 2 == 0 ? expected : odd_expected) << "in a queue, as number " << tag;
+  }
 }
 
 }  // namespace
