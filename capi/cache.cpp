@@ -49,8 +49,7 @@ reattn_status reattn_cache_get_info(const reattn_cache* cache, reattn_cache_info
     const cache::Snapshot& snapshot = *object->snapshot;
     out.write({.has_logits = !snapshot.logits.empty(),
                .n_tokens = static_cast<int64_t>(snapshot.ids.size()),
-               .kv_bytes = static_cast<uint64_t>(snapshot.cache.n_pages()) *
-                           snapshot.cache.layout().page_bytes(),
+               .kv_bytes = snapshot.cache.bytes(),
                .model_fingerprint = snapshot.identity.model,
                .tokenizer_fingerprint = snapshot.identity.tokenizer});
     return REATTN_OK;

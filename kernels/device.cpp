@@ -33,6 +33,11 @@ void Device::quantize_keys(Stream&, std::span<const QuantizeKeysArgs>) {
        "' does not score in int8");
 }
 
+void Device::restore_rows(Stream&, std::span<const RestoreRowsArgs>) {
+  fail(ErrorCode::kUnsupported, "restore_rows: the device '", info().kind,
+       "' keeps no caches in int8");
+}
+
 void Device::qkv(Stream& s, const QkvArgs& a) {
   rms_norm(s, {a.x, a.norm, a.n_rows, a.n_embd, a.eps, a.normed});
   matmul(s, {a.normed, a.n_rows, a.q, a.q_bias, a.q_out, false});

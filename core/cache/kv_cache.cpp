@@ -18,9 +18,13 @@ size_t Layout::int8_plane_bytes() const {
   return (bytes + kAlign - 1) / kAlign * kAlign;
 }
 
-size_t Layout::page_bytes() const {
+size_t Layout::native_bytes() const {
   const auto n = static_cast<size_t>(n_layers);
-  return 2 * n * plane_bytes() + (int8_keys ? n * int8_plane_bytes() : 0);
+  return 2 * n * plane_bytes() + (int8_keys && !int8_only ? n * int8_plane_bytes() : 0);
+}
+
+size_t Layout::int8_bytes() const {
+  return int8_only ? 2 * static_cast<size_t>(n_layers) * int8_plane_bytes() : 0;
 }
 
 int64_t Layout::n_pages(int64_t n_tokens) {
@@ -59,21 +63,46 @@ KvCache KvCache::share_frozen() const {
 
 int64_t KvCache::n_shared_pages() const {
   return std::count_if(pages_.begin(), pages_.end(),
-                       [](const auto& p) { return p.use_count() > 1; });
+                       [](const Page& p) { return (p.int8 ? p.int8 : p.native).use_count() > 1; });
+}
+
+uint64_t KvCache::bytes() const {
+  uint64_t sum = 0;
+  for (const Page& p : pages_) {
+    sum += (p.native ? layout_.native_bytes() : 0) + (p.int8 ? layout_.int8_bytes() : 0);
+  }
+  return sum;
+}
+
+KvCache::Page KvCache::copy(kernels::Stream& stream, const Page& from) const {
+  const auto copied = [&](const std::shared_ptr<device::Buffer>& buffer, size_t bytes) {
+    if (!buffer) return buffer;
+    auto out = std::make_shared<device::Buffer>(device_, bytes);
+    device_->copy(stream, out->as(), buffer->as(), bytes);
+    return out;
+  };
+  return {copied(from.native, layout_.native_bytes()), copied(from.int8, layout_.int8_bytes())};
 }
 
 void KvCache::reserve(kernels::Stream& stream, int64_t begin, int64_t end) {
   const int64_t first = begin / kPageTokens;
   for (int64_t p = first; p < std::min(first_owned_, n_pages()); ++p) {
-    auto copy = std::make_shared<device::Buffer>(device_, layout_.page_bytes());
-    device_->copy(stream, copy->as(), pages_[static_cast<size_t>(p)]->as(), layout_.page_bytes());
-    pages_[static_cast<size_t>(p)] = std::move(copy);
+    pages_[static_cast<size_t>(p)] = copy(stream, memory(p));
     table_stale_ = true;
   }
   first_owned_ = std::min(first_owned_, first);
+  const auto buffer = [&](size_t bytes) {
+    return std::make_shared<device::Buffer>(device_, bytes);
+  };
   pages_.reserve(static_cast<size_t>(Layout::n_pages(end)));
+  for (int64_t p = first; p < n_pages(); ++p) {
+    if (memory(p).native) continue;
+    pages_[static_cast<size_t>(p)].native = buffer(layout_.native_bytes());
+    table_stale_ = true;
+  }
   while (n_pages() < Layout::n_pages(end)) {
-    pages_.push_back(std::make_shared<device::Buffer>(device_, layout_.page_bytes()));
+    pages_.push_back({buffer(layout_.native_bytes()),
+                      layout_.int8_only ? buffer(layout_.int8_bytes()) : nullptr});
     table_stale_ = true;
   }
   if (table_stale_) upload_table(stream);
@@ -91,16 +120,19 @@ void KvCache::upload_table(kernels::Stream& stream) {
     table[static_cast<size_t>(row * table_pages_ + page)] = plane;
   };
   for (int64_t page = 0; page < n_pages(); ++page) {
-    std::byte* plane = page_memory(page);
-    std::byte* int8_plane =
-        plane + static_cast<size_t>(2 * layout_.n_layers) * layout_.plane_bytes();
-    for (int64_t row = 0; row < n_tables; row += tables_per_layer()) {
-      put(row, page, plane);
-      put(row + 1, page, plane + layout_.plane_bytes());
-      plane += 2 * layout_.plane_bytes();
-      if (!layout_.int8_keys) continue;
-      put(row + 2, page, int8_plane);
-      int8_plane += layout_.int8_plane_bytes();
+    std::byte* plane = memory(page).native ? page_memory(page) : nullptr;  // nobody reads null
+    std::byte* int8_plane = layout_.int8_only ? int8_memory(page)
+                                              : plane + 2 * static_cast<size_t>(layout_.n_layers) *
+                                                            layout_.plane_bytes();
+    for (int64_t row = 0; row < n_tables;) {
+      for (int i = 0; i < 2; ++i) {
+        put(row++, page, plane);
+        if (plane) plane += layout_.plane_bytes();
+      }
+      for (int64_t i = 2; i < tables_per_layer(); ++i) {
+        put(row++, page, int8_plane);
+        int8_plane += layout_.int8_plane_bytes();
+      }
     }
   }
   device_->upload(stream, table_.as(), table.data(), table.size() * sizeof(void*));
@@ -109,12 +141,29 @@ void KvCache::upload_table(kernels::Stream& stream) {
 
 void KvCache::commit(int64_t n) {
   n_tokens_ = n;
+  if (!layout_.int8_only) return;
+  for (int64_t p = n / kPageTokens - 1; p >= 0 && memory(p).native; --p) {
+    pages_[static_cast<size_t>(p)].native.reset();  // the table may keep what nobody reads
+  }
 }
 
 void KvCache::truncate(int64_t n) {
+  const int64_t n_complete = kernels::complete_blocks(n_tokens_);
   n_tokens_ = n;
   pages_.resize(static_cast<size_t>(Layout::n_pages(n)));
   first_owned_ = std::min(first_owned_, n_pages());
+  if (layout_.int8_only && n < n_complete) restore_rows(kernels::complete_blocks(n), n);
+}
+
+void KvCache::restore_rows(int64_t begin, int64_t end) {
+  if (begin == end) return;
+  kernels::Stream stream;
+  reserve(stream, begin, end);
+  std::vector<kernels::RestoreRowsArgs> layers;
+  for (int64_t layer = 0; layer < layout_.n_layers; ++layer) {
+    layers.push_back({pages(layer), begin, end});
+  }
+  device_->restore_rows(stream, layers);
 }
 
 kernels::KvPages KvCache::pages(int64_t layer) const {
@@ -124,7 +173,8 @@ kernels::KvPages KvCache::pages(int64_t layer) const {
           .dtype = layout_.dtype,
           .n_kv_heads = static_cast<int32_t>(layout_.n_kv_heads),
           .head_dim = static_cast<int32_t>(layout_.head_dim),
-          .k8 = layout_.int8_keys ? keys + 2 * table_pages_ : nullptr};
+          .k8 = layout_.int8_keys ? keys + 2 * table_pages_ : nullptr,
+          .v8 = layout_.int8_only ? keys + 3 * table_pages_ : nullptr};
 }
 
 void KvCache::quantize_keys(kernels::Stream& stream, int64_t n) {
@@ -134,10 +184,6 @@ void KvCache::quantize_keys(kernels::Stream& stream, int64_t n) {
     layers.push_back({pages(layer), 0, kernels::complete_blocks(n)});
   }
   device_->quantize_keys(stream, layers);
-}
-
-std::byte* KvCache::page_memory(int64_t page) const {
-  return pages_[static_cast<size_t>(page)]->as<std::byte>();
 }
 
 void KvCache::download(void* to_host, const void* from_page, size_t bytes) const {

@@ -57,6 +57,7 @@ struct Header {
   select::Settings settings;
   uint64_t n_tokens = 0;
   uint32_t has_logits = 0;
+  uint32_t int8_cache = 0;
 };
 
 // The one order of the fields, for both directions.
@@ -82,30 +83,60 @@ void visit_fields(Header& h, Visit&& visit) {
   visit(h.has_logits);
   visit(h.n_tokens);
   visit(s.scoring);
+  visit(h.int8_cache);
 }
 
-// The rows of one page that hold tokens, heads and planes packed: [n_layers][keys, values][n_kv_heads][n_rows][head_dim].
+// The rows of one page that hold tokens, packed, each part [n_layers][keys, values][n_kv_heads][...]: with int8 only those of complete
+// blocks [n_rows][head_dim] in int8, then their scales [n_blocks]; then the other rows [n_rows][head_dim].
 struct PageShape {
-  size_t n_planes, n_heads, plane_bytes, head_bytes, row_bytes;
+  size_t n_planes, n_heads, head_dim, plane_bytes, int8_plane_bytes, row_bytes;
+  bool int8_only;
   explicit PageShape(const Layout& l)
       : n_planes(static_cast<size_t>(2 * l.n_layers)),
         n_heads(static_cast<size_t>(l.n_kv_heads)),
+        head_dim(static_cast<size_t>(l.head_dim)),
         plane_bytes(l.plane_bytes()),
-        head_bytes(l.plane_bytes() / static_cast<size_t>(l.n_kv_heads)),
-        row_bytes(head_bytes / static_cast<size_t>(kPageTokens)) {}
-  size_t packed_bytes(size_t n_rows) const { return n_planes * n_heads * n_rows * row_bytes; }
+        int8_plane_bytes(l.int8_plane_bytes()),
+        row_bytes(static_cast<size_t>(kernels::row_bytes(l.dtype, l.head_dim))),
+        int8_only(l.int8_only) {}
 
-  // Calls copy(offset in the page, offset in the packed block, bytes) for each contiguous run.
-  template <class Copy>
-  void each_run(size_t n_rows, Copy&& copy) const {
-    size_t packed = 0;
-    for (size_t plane = 0; plane < n_planes; ++plane) {
-      for (size_t head = 0; head < n_heads; ++head) {
-        copy(plane * plane_bytes + head * head_bytes, packed, n_rows * row_bytes);
-        packed += n_rows * row_bytes;
-      }
-    }
+  size_t n_int8_rows(size_t n_rows) const {
+    return int8_only ? static_cast<size_t>(kernels::complete_blocks(static_cast<int64_t>(n_rows)))
+                     : 0;
   }
+  size_t packed_bytes(size_t n_rows) const {
+    const size_t n_int8 = n_int8_rows(n_rows);
+    return n_planes * n_heads *
+           (n_int8 * head_dim + n_int8 / kBlock * sizeof(float) + (n_rows - n_int8) * row_bytes);
+  }
+
+  // Calls copy(memory of the run in the page, offset in the packed block, bytes) for each contiguous run.
+  template <class Copy>
+  void each_run(const KvCache& cache, int64_t page, size_t n_rows, Copy&& copy) const {
+    const size_t n_int8 = n_int8_rows(n_rows);
+    size_t packed = 0;
+    const auto each_head = [&](std::byte* memory, size_t plane, size_t stride, size_t begin,
+                               size_t bytes) {
+      for (size_t i = 0; bytes > 0 && i < n_planes * n_heads; ++i) {
+        copy(memory + i / n_heads * plane + i % n_heads * stride + begin, packed, bytes);
+        packed += bytes;
+      }
+    };
+    if (int8_only) {
+      constexpr size_t kScales = kPage / kBlock * sizeof(float);  // of one head
+      std::byte* memory = cache.int8_memory(page);
+      each_head(memory, int8_plane_bytes, kPage * head_dim, 0, n_int8 * head_dim);
+      each_head(memory + n_heads * kPage * head_dim, int8_plane_bytes, kScales, 0,
+                n_int8 / kBlock * sizeof(float));
+    }
+    if (n_rows == n_int8) return;
+    each_head(cache.page_memory(page), plane_bytes, kPage * row_bytes, n_int8 * row_bytes,
+              (n_rows - n_int8) * row_bytes);
+  }
+
+ private:
+  static constexpr auto kPage = static_cast<size_t>(kPageTokens);
+  static constexpr auto kBlock = static_cast<size_t>(kernels::kScaleBlock);
 };
 
 size_t rows_in_page(int64_t page, int64_t n_tokens) {
@@ -198,13 +229,18 @@ uint64_t expected_bytes(const Header& h, const Layout& layout, const std::string
     fail(ErrorCode::kFormat, path, ": n_tokens is ", h.n_tokens, ", more than any session holds");
   };
   if (h.n_tokens > static_cast<uint64_t>(INT32_MAX)) too_many();
-  const uint64_t per_token =
-      2 * static_cast<uint64_t>(layout.n_layers * layout.n_kv_heads *
-                                kernels::row_bytes(layout.dtype, layout.head_dim));
-  const auto kv = base::checked_mul(h.n_tokens, per_token + sizeof(int32_t) + sizeof(float));
+  const auto n_tokens = static_cast<int64_t>(h.n_tokens);
+  const auto n_pages = static_cast<uint64_t>(Layout::n_pages(n_tokens));
+  const PageShape shape(layout);
+  const size_t last = n_pages > 0 ? rows_in_page(static_cast<int64_t>(n_pages) - 1, n_tokens) : 0;
+  const auto full = base::checked_mul(n_pages > 0 ? n_pages - 1 : 0,
+                                      shape.packed_bytes(static_cast<size_t>(kPageTokens)));
+  const auto kv = full
+                      ? base::checked_add(*full, shape.packed_bytes(last) +
+                                                     h.n_tokens * (sizeof(int32_t) + sizeof(float)))
+                      : std::nullopt;
   if (!kv) too_many();
-  const auto n_blocks =
-      3 + static_cast<uint64_t>(Layout::n_pages(static_cast<int64_t>(h.n_tokens)));
+  const uint64_t n_blocks = 3 + n_pages;
   const uint64_t logits =
       h.has_logits ? static_cast<uint64_t>(h.identity.n_vocab) * sizeof(float) : 0;
   const auto sum = base::checked_add(*kv, kHeaderBytes + n_blocks * sizeof(uint64_t) + logits);
@@ -214,9 +250,20 @@ uint64_t expected_bytes(const Header& h, const Layout& layout, const std::string
 
 }  // namespace
 
+Layout layout_of(int64_t n_layers, int64_t n_kv_heads, int64_t head_dim,
+                 const select::Settings& s) {
+  return {.n_layers = n_layers,
+          .n_kv_heads = n_kv_heads,
+          .head_dim = head_dim,
+          .dtype = s.kv_dtype,
+          .int8_only = s.int8_cache,
+          .int8_keys = s.scoring == select::Scoring::kInt8};
+}
+
 void save(const Snapshot& s, const std::string& path) {
   io::AtomicFile file(path);
-  Header h{s.identity, s.settings, s.ids.size(), s.logits.empty() ? 0u : 1u};
+  Header h{s.identity, s.settings, s.ids.size(), s.logits.empty() ? 0u : 1u,
+           s.settings.int8_cache ? 1u : 0u};
   HeaderWriter out;
   out.put(kMagic);
   out.put(kVersion);
@@ -236,9 +283,8 @@ void save(const Snapshot& s, const std::string& path) {
   for (int64_t page = 0; page < s.cache.n_pages(); ++page) {
     const size_t n_rows = rows_in_page(page, s.cache.n_tokens());
     block.resize(shape.packed_bytes(n_rows));
-    const std::byte* memory = s.cache.page_memory(page);
-    shape.each_run(n_rows, [&](size_t in_page, size_t packed, size_t bytes) {
-      s.cache.download(&block[packed], memory + in_page, bytes);
+    shape.each_run(s.cache, page, n_rows, [&](std::byte* memory, size_t packed, size_t bytes) {
+      s.cache.download(&block[packed], memory, bytes);
     });
     write_block(file, block);
   }
@@ -248,7 +294,7 @@ void save(const Snapshot& s, const std::string& path) {
 std::shared_ptr<const Snapshot> open(const std::string& path, const Identity& expected,
                                      std::shared_ptr<kernels::Device> device) {
   const io::File file = io::File::open(path);
-  const Header h = read_header(file);
+  Header h = read_header(file);
   check_identity(path, h.identity, expected);
   const kernels::DType dtype = h.settings.kv_dtype;
   if (!select::is_cache_type(dtype)) {
@@ -259,8 +305,13 @@ std::shared_ptr<const Snapshot> open(const std::string& path, const Identity& ex
     fail(ErrorCode::kFormat, path, ": scoring is ", static_cast<int32_t>(h.settings.scoring),
          ", known are 0 (native) and 1 (int8)");
   }
-  const Layout layout{expected.n_layers, expected.n_kv_heads, expected.head_dim, dtype,
-                      h.settings.scoring == select::Scoring::kInt8};
+  if (h.int8_cache > 1 || (h.int8_cache == 1 && h.settings.scoring != select::Scoring::kInt8)) {
+    fail(ErrorCode::kFormat, path, ": int8_cache is ", h.int8_cache, " and scoring ",
+         static_cast<int32_t>(h.settings.scoring), ", an int8 cache is 1 and scored in int8");
+  }
+  h.settings.int8_cache = h.int8_cache == 1;
+  const Layout layout =
+      layout_of(expected.n_layers, expected.n_kv_heads, expected.head_dim, h.settings);
   check_layout(*device, layout, path + ": ");
   if (const uint64_t bytes = expected_bytes(h, layout, path); bytes != file.size()) {
     fail(ErrorCode::kFormat, path, ": ", file.size(), " bytes, its header asks for ", bytes,
@@ -286,17 +337,23 @@ std::shared_ptr<const Snapshot> open(const std::string& path, const Identity& ex
   kernels::Stream stream;
   const PageShape shape(layout);
   std::vector<std::byte> block;
-  s->cache.reserve(stream, 0, n_tokens);
-  for (int64_t page = 0; page < s->cache.n_pages(); ++page) {
+  constexpr int64_t kTogether =
+      64;  // pages that have room for all rows before full ones drop what they do not need
+  for (int64_t page = 0; page < Layout::n_pages(n_tokens); ++page) {
+    if (page % kTogether == 0) {
+      s->cache.commit(page * kPageTokens);
+      s->cache.reserve(stream, page * kPageTokens,
+                       std::min(n_tokens, (page + kTogether) * kPageTokens));
+    }
     const size_t n_rows = rows_in_page(page, n_tokens);
     block.resize(shape.packed_bytes(n_rows));
     blocks.read(block, concat("cache page ", page));
-    std::byte* memory = s->cache.page_memory(page);
-    shape.each_run(n_rows, [&](size_t in_page, size_t packed, size_t bytes) {
-      device->upload(stream, memory + in_page, &block[packed], bytes);
+    shape.each_run(s->cache, page, n_rows, [&](std::byte* memory, size_t packed, size_t bytes) {
+      device->upload(stream, memory, &block[packed], bytes);
     });
   }
-  s->cache.quantize_keys(stream, n_tokens);  // the file has none: they follow from the keys
+  // Keys in int8 besides others are not in the file: they follow from those.
+  if (!layout.int8_only) s->cache.quantize_keys(stream, n_tokens);
   s->cache.commit(n_tokens);
   return s;
 }

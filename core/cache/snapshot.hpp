@@ -20,6 +20,9 @@ struct Identity {
   bool operator==(const Identity&) const = default;
 };
 
+Layout layout_of(int64_t n_layers, int64_t n_kv_heads, int64_t head_dim,
+                 const select::Settings& settings);
+
 struct Snapshot {
   Identity identity;
   select::Settings settings;

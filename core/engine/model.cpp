@@ -52,8 +52,7 @@ MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int
   if (n_tokens < 0 || n_tokens > INT32_MAX) {
     fail(ErrorCode::kArg, "n_tokens is ", n_tokens, ", allowed are 0 to ", INT32_MAX);
   }
-  const cache::Layout layout{c.n_layers, c.n_kv_heads, c.head_dim, settings.kv_dtype,
-                             settings.scoring == select::Scoring::kInt8};
+  const cache::Layout layout = cache::layout_of(c.n_layers, c.n_kv_heads, c.head_dim, settings);
   cache::check_layout(device, layout);
   MemoryPlan p;
   p.weights_bytes = header.weights_bytes;
@@ -62,7 +61,8 @@ MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int
       settings.selection == select::Selection::kFull ? c.n_window : select::scope(settings);
   const uint64_t last_logits = static_cast<uint64_t>(c.n_vocab) * sizeof(float);
   p.working_bytes = model::Decoder::working_bytes(c, settings, device) +
-                    model::Rope::bytes(c, n_positions) + last_logits + device.scratch_bytes();
+                    model::Rope::bytes(c, n_positions) + last_logits + device.scratch_bytes() +
+                    layout.transient_bytes(std::max<int64_t>(settings.chunk, device.super_chunk()));
   p.total_bytes = p.weights_bytes + p.kv_bytes + p.working_bytes;
   return p;
 }

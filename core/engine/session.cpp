@@ -17,8 +17,7 @@ Session::Session(std::shared_ptr<const Model> model, const select::Settings& set
 
 cache::Layout Session::layout() const {
   const model::Config& c = model_->config();
-  return {c.n_layers, c.n_kv_heads, c.head_dim, settings_.kv_dtype,
-          settings_.scoring == select::Scoring::kInt8};
+  return cache::layout_of(c.n_layers, c.n_kv_heads, c.head_dim, settings_);
 }
 
 std::vector<float> Session::read_logits(const float* logits) const {
@@ -65,6 +64,7 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<const Model> model,
   same("chunk", settings.chunk, read.chunk);
   same("selection", static_cast<int32_t>(settings.selection), static_cast<int32_t>(read.selection));
   same("kv_dtype", static_cast<int32_t>(settings.kv_dtype), static_cast<int32_t>(read.kv_dtype));
+  same("kv_dtype (1: INT8)", settings.int8_cache, read.int8_cache);
   same("scoring", static_cast<int32_t>(settings.scoring), static_cast<int32_t>(read.scoring));
   const auto n_tokens = static_cast<int64_t>(snapshot.ids.size());
   if (settings.max_tokens != 0 && settings.max_tokens < n_tokens) {
@@ -116,8 +116,11 @@ void Session::check_room(int64_t n_more) const {
     refuse("the most tokens that any session holds,", std::numeric_limits<int32_t>::max());
   }
   const int64_t n_pages = cache::Layout::n_pages(n_all) - cache_.n_pages();
-  const auto needed =
-      static_cast<uint64_t>(std::max<int64_t>(0, n_pages)) * cache_.layout().page_bytes();
+  const int64_t n_rows =
+      std::min(n_all - n_read, std::max<int64_t>(settings_.chunk, model_->device()->super_chunk()));
+  const uint64_t needed =
+      static_cast<uint64_t>(std::max<int64_t>(0, n_pages)) * cache_.layout().page_bytes() +
+      cache_.layout().transient_bytes(n_rows);
   device::check_free(*model_->device(), needed,
                      concat("the rest of a cache for ", n_all, " tokens takes"));
 }
@@ -234,10 +237,10 @@ void Session::truncate(int64_t n_tokens) {
   queue_.clear();
   open_.reset();
   if (n_tokens == n_read) return;
+  cache_.truncate(n_tokens);
   ids_.resize(static_cast<size_t>(n_tokens));
   logprobs_.resize(static_cast<size_t>(n_tokens));
   has_logits_ = false;
-  cache_.truncate(n_tokens);
 }
 
 void Session::check_nothing_queued(std::string_view what) const {
@@ -282,7 +285,7 @@ SessionInfo Session::info() const {
       n_queued() + n_reading_ + (open_ ? static_cast<int64_t>(open_->tokens.ids.size()) : 0);
   info.n_pages = cache_.n_pages();
   info.n_shared_pages = cache_.n_shared_pages();
-  info.kv_bytes = static_cast<uint64_t>(info.n_pages) * cache_.layout().page_bytes();
+  info.kv_bytes = cache_.bytes();
   info.has_request = has_request_.load();
   return info;
 }

@@ -116,6 +116,7 @@ void Selector::add_attention(const Layer& layer, size_t c) {
       .rope = layer.shape.rope,
       .scale = layer.shape.scale,
       .out = layer.out + first,
+      .int8_end = pages.v8 ? kernels::complete_blocks(chunk.at.n_tokens) : 0,
   });
 }
 

@@ -61,6 +61,9 @@ void check(const Settings& s, int64_t n_window) {
     fail(ErrorCode::kArg, "scoring is ", static_cast<int32_t>(s.scoring),
          ", known are 0 (native) and 1 (int8)");
   }
+  if (s.int8_cache && s.scoring != Scoring::kInt8) {
+    fail(ErrorCode::kArg, "scoring is native, a cache in INT8 is scored in int8 only");
+  }
   if (!is_cache_type(s.kv_dtype)) {
     fail(ErrorCode::kArg, "kv_dtype is ", kernels::dtype_info(s.kv_dtype).name,
          ", a cache can be F32, F16 or BF16");

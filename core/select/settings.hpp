@@ -29,8 +29,10 @@ struct Settings {
   int32_t vote_stride = 1;  // every vote_stride-th query votes, counted from the last
   Selection selection = Selection::kExact;
   kernels::DType kv_dtype = kernels::DType::kF16;  // kF32, kF16, or where the device has it kBF16
-  Scoring scoring = Scoring::kNative;              // kInt8: where the device has it
-  int64_t max_tokens = 0;  // the session's capacity; 0: as much as memory holds
+  // Keys and values of complete blocks of 128 positions in int8; of the others in kv_dtype. With scoring kInt8 only.
+  bool int8_cache = false;
+  Scoring scoring = Scoring::kNative;  // kInt8: where the device has it
+  int64_t max_tokens = 0;              // the session's capacity; 0: as much as memory holds
   bool operator==(const Settings&) const = default;
 };
 

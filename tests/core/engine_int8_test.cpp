@@ -1,5 +1,6 @@
 // Scoring in int8: the same bits whichever way a cache came about, close to native scoring, and refused where it is not there.
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "tests/core/engine_fixture.hpp"
@@ -29,6 +30,13 @@ class Watching final : public test::ForwardingDevice {
 select::Settings int8_settings() {
   select::Settings s = small_settings();
   s.scoring = select::Scoring::kInt8;
+  return s;
+}
+
+select::Settings int8_cache() {
+  select::Settings s = int8_settings();
+  s.kv_dtype = kernels::DType::kF16;
+  s.int8_cache = true;
   return s;
 }
 
@@ -114,9 +122,9 @@ TEST_F(Int8Test, RecallsAboutWhatNativeScoringDoes) {
 }
 
 TEST_F(Int8Test, PiecesForksAndSnapshotsGiveTheSameBits) {
-  for (const auto dtype : {kernels::DType::kF32, kernels::DType::kBF16}) {
-    select::Settings settings = int8_settings();
-    settings.kv_dtype = dtype;
+  select::Settings bf16 = int8_settings();
+  bf16.kv_dtype = kernels::DType::kBF16;
+  for (const select::Settings& settings : {int8_settings(), bf16, int8_cache()}) {
     const auto whole = read({700}, settings);
     const auto snapshot = whole->snapshot();
     const std::string file = temp_path("int8.reattn");
@@ -124,6 +132,8 @@ TEST_F(Int8Test, PiecesForksAndSnapshotsGiveTheSameBits) {
     const auto opened = cache::open(file, model_->identity(), device_);
     std::remove(file.c_str());
     EXPECT_EQ(opened->settings.scoring, select::Scoring::kInt8);
+    EXPECT_EQ(opened->settings.int8_cache, settings.int8_cache);
+    EXPECT_EQ(opened->cache.bytes(), whole->info().kv_bytes);
 
     auto pieces = Session::create(model_, settings);
     for (const auto& [at, n] : {std::pair{0, 150}, {150, 201}, {351, 349}}) {
@@ -136,7 +146,7 @@ TEST_F(Int8Test, PiecesForksAndSnapshotsGiveTheSameBits) {
     EXPECT_EQ(question(fork), expected);
     EXPECT_EQ(question(Session::create(model_, opened->settings, *opened)), expected);
     EXPECT_EQ(question(Session::create(model_, snapshot->settings, *snapshot)), expected);
-    EXPECT_FALSE(expected == question(read({700})) && dtype == kernels::DType::kBF16);
+    EXPECT_EQ(expected == question(read({700})), settings.kv_dtype == kernels::DType::kF32);
   }
 }
 
@@ -161,6 +171,64 @@ TEST_F(Int8Test, AnswersGoOnAfterTheBlockTheyComplete) {
   for (int i = 0; i < 12; ++i) steps.tokens.push_back(ask(b, 1).tokens[0]);
   EXPECT_EQ(steps.tokens, together.tokens);
   EXPECT_EQ(question(a), question(b));
+}
+
+// The cut block goes on from int8, whatever else is still there: the same bits in a session, its fork and a file.
+TEST_F(Int8Test, AnInt8CacheThatIsTruncatedGoesOnFromInt8) {
+  for (const int64_t n : {640, 700, 520, 300, 130}) {
+    const auto whole = read({900}, int8_cache());
+    const std::string file = temp_path("int8.reattn");
+    cache::save(*whole->snapshot(), file);
+    const auto opened = cache::open(file, model_->identity(), device_);
+    std::remove(file.c_str());
+    const auto fork = whole->fork();
+    const auto untouched = whole->fork();
+    const auto again = Session::create(model_, opened->settings, *opened);
+    for (const auto& s : {whole, fork, again}) {
+      s->truncate(n);
+      s->append_ids(ids(900, 200), {});
+    }
+    const Seen expected = question(whole);
+    EXPECT_EQ(question(fork), expected) << n;
+    EXPECT_EQ(question(again), expected) << n;
+    EXPECT_EQ(question(untouched), question(read({900}, int8_cache()))) << n;
+  }
+}
+
+TEST_F(Int8Test, AnInt8CacheIsCloseToOneInF16) {
+  select::Settings f16 = int8_settings();
+  f16.kv_dtype = kernels::DType::kF16;
+  const auto logits = [&](const select::Settings& settings) {
+    return question(read({900}, settings)).logits;
+  };
+  const std::vector<float> a = logits(f16), b = logits(int8_cache());
+  double dot = 0, aa = 0, bb = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    dot += static_cast<double>(a[i]) * b[i];
+    aa += static_cast<double>(a[i]) * a[i];
+    bb += static_cast<double>(b[i]) * b[i];
+  }
+  EXPECT_GT(dot / std::sqrt(aa * bb), 0.99);
+  EXPECT_NE(a, b);
+}
+
+TEST_F(Int8Test, FullPagesOfAnInt8CacheAreInInt8Alone) {
+  const model::Config& c = model_->config();
+  const auto s = read({1100}, int8_cache());
+  const int64_t plane =
+      (c.n_kv_heads * (kernels::kPageTokens * c.head_dim + 4 * 4) + 255) / 256 * 256;
+  const int64_t native = c.n_kv_heads * kernels::kPageTokens * c.head_dim * 2;
+  EXPECT_EQ(s->info().kv_bytes, static_cast<uint64_t>(2 * c.n_layers * (3 * plane + native)));
+  EXPECT_EQ(plan(model_->header(), int8_cache(), 1100, *device_).kv_bytes,
+            static_cast<uint64_t>(2 * c.n_layers * 3 * plane));
+  select::Settings native_scoring = int8_cache();
+  native_scoring.scoring = select::Scoring::kNative;
+  expect_error(ErrorCode::kArg, {"scoring is native"},
+               [&] { Session::create(model_, native_scoring); });
+  select::Settings other = int8_cache();
+  other.int8_cache = false;
+  expect_error(ErrorCode::kMismatch, {"kv_dtype"},
+               [&] { Session::create(model_, other, *s->snapshot()); });
 }
 
 TEST_F(Int8Test, PagesHoldTheInt8KeysToo) {

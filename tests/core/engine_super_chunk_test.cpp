@@ -137,6 +137,11 @@ TEST_F(SuperChunkTest, EqualsItWithEverySetting) {
   with([](auto& s) { s.scoring = select::Scoring::kInt8; });
   with([](auto& s) {
     s.scoring = select::Scoring::kInt8;
+    s.kv_dtype = kernels::DType::kF16;
+    s.int8_cache = true;
+  });
+  with([](auto& s) {
+    s.scoring = select::Scoring::kInt8;
     s.selection = select::Selection::kBlock1;
     s.kv_dtype = kernels::DType::kBF16;
     s.chunk = 40;

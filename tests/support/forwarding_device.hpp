@@ -42,6 +42,9 @@ class ForwardingDevice : public kernels::Device {
   void quantize_keys(Stream& s, std::span<const kernels::QuantizeKeysArgs> a) override {
     to_->quantize_keys(s, a);
   }
+  void restore_rows(Stream& s, std::span<const kernels::RestoreRowsArgs> a) override {
+    to_->restore_rows(s, a);
+  }
   void score(Stream& s, std::span<const kernels::ScoreArgs> a) override { to_->score(s, a); }
   void vote(Stream& s, std::span<const kernels::VoteArgs> a) override { to_->vote(s, a); }
   void expand(Stream& s, std::span<const kernels::ExpandArgs> a) override { to_->expand(s, a); }

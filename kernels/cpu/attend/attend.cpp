@@ -99,6 +99,7 @@ void tile(const Context& c, const AttendSet& set) {
 void attend(const Context& c, const AttendArgs& a) {
   const int64_t scope = reference::check(a);
   reference::check_host_pages("attend", a.pages);
+  reference::check_host_reading(a);
   if (a.n_queries == 0) return;
   const AttendSet set{&a, a.n_recalled == nullptr ? 0 : *a.n_recalled, scope};
   if (a.n_queries == 1 && a.n_heads / a.pages.n_kv_heads <= kMaxStreamGroup) {

@@ -22,6 +22,9 @@ class ReferenceDevice final : public cpu::HostDevice {
   void quantize_keys(Stream& s, std::span<const QuantizeKeysArgs> sequences) override {
     for (const QuantizeKeysArgs& a : sequences) run(s, reference::quantize_keys, a);
   }
+  void restore_rows(Stream& s, std::span<const RestoreRowsArgs> sequences) override {
+    for (const RestoreRowsArgs& a : sequences) run(s, reference::restore_rows, a);
+  }
   void score(Stream& s, std::span<const ScoreArgs> sequences) override {
     for (const ScoreArgs& a : sequences) run(s, reference::score, a);
   }

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/reference/check.hpp"
 #include "kernels/cpu/reference/half.hpp"
+#include "kernels/cpu/reference/int8.hpp"
 #include "kernels/cpu/reference/reference.hpp"
 
 namespace reattn::kernels::reference {
@@ -34,11 +35,15 @@ void rotate(float* x, int32_t head_dim, const RopeTable& rope, int64_t position)
 }
 
 // Rows of one KV head: [set.size(), head_dim].
-std::vector<float> gather(const KvPages& p, void* const* table, int32_t kv_head,
-                          const std::vector<int64_t>& set) {
+std::vector<float> gather(const AttendArgs& a, void* const* table, void* const* int8_table,
+                          int32_t kv_head, const std::vector<int64_t>& set) {
+  const KvPages& p = a.pages;
   std::vector<float> rows;
   for (const int64_t t : set) {
-    for (int32_t i = 0; i < p.head_dim; ++i) rows.push_back(page_element(p, table, kv_head, t, i));
+    for (int32_t i = 0; i < p.head_dim; ++i) {
+      rows.push_back(t < a.int8_end ? int8_element(p, int8_table, kv_head, t, i)
+                                    : page_element(p, table, kv_head, t, i));
+    }
   }
   return rows;
 }
@@ -52,8 +57,8 @@ void attend(const AttendArgs& a) {
   const std::vector<int64_t> set = gathered_positions(a);
   std::vector<float> weights(set.size());
   for (int32_t kv_head = 0; kv_head < a.pages.n_kv_heads; ++kv_head) {
-    std::vector<float> keys = gather(a.pages, a.pages.k, kv_head, set);
-    const std::vector<float> values = gather(a.pages, a.pages.v, kv_head, set);
+    std::vector<float> keys = gather(a, a.pages.k, a.pages.k8, kv_head, set);
+    const std::vector<float> values = gather(a, a.pages.v, a.pages.v8, kv_head, set);
     for (int64_t j = 0; j < scope; ++j) rotate(keys.data() + j * d, d, a.rope, j);
 
     for (int64_t i = 0; i < a.n_queries; ++i) {

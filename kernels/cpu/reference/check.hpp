@@ -29,6 +29,10 @@ inline void check_host_scoring(const ScoreArgs& a) {
   if (a.int8_end > 0) fail(ErrorCode::kUnsupported, "score: the CPU does not score in int8");
 }
 
+inline void check_host_reading(const AttendArgs& a) {
+  if (a.int8_end > 0) fail(ErrorCode::kUnsupported, "attend: the CPU reads no caches in int8");
+}
+
 inline void check_heads(const char* op, const KvPages& p, int32_t n_heads) {
   check_pages(op, p);
   if (n_heads < 1 || n_heads % p.n_kv_heads != 0) {
@@ -54,6 +58,26 @@ inline void check(const QuantizeKeysArgs& a) {
   }
 }
 
+inline void check(const RestoreRowsArgs& a) {
+  check_pages("restore_rows", a.pages);
+  if (a.pages.k8 == nullptr || a.pages.v8 == nullptr) {
+    fail(ErrorCode::kArg, "restore_rows: the pages have no int8 keys and values");
+  }
+  if (a.begin < 0 || a.end < a.begin) {
+    fail(ErrorCode::kArg, "restore_rows: [", a.begin, ", ", a.end,
+         ") must be a range of positions");
+  }
+}
+
+inline void check_int8_end(const AttendArgs& a) {
+  if (a.int8_end < 0 || a.int8_end % kScaleBlock != 0) {
+    fail(ErrorCode::kArg, "attend: int8_end is ", a.int8_end, ", not a multiple of ", kScaleBlock);
+  }
+  if (a.int8_end > 0 && (a.pages.k8 == nullptr || a.pages.v8 == nullptr)) {
+    fail(ErrorCode::kArg, "attend: int8_end is ", a.int8_end, ", the pages are not in int8");
+  }
+}
+
 inline void check(const ScoreArgs& a) {
   check_heads("score", a.pages, a.n_heads);
   if (a.n_queries < 0) fail(ErrorCode::kArg, "score: n_queries is ", a.n_queries);
@@ -76,6 +100,7 @@ inline void check(const ScoreArgs& a) {
 // The scope M, checked.
 inline int64_t check(const AttendArgs& a) {
   check_heads("attend", a.pages, a.n_heads);
+  check_int8_end(a);
   if (a.n_global < 0 || a.local_begin < a.n_global || a.n_tokens < a.local_begin) {
     fail(ErrorCode::kArg, "attend: n_global ", a.n_global, ", local_begin ", a.local_begin,
          " and n_tokens ", a.n_tokens, " must ascend from 0");

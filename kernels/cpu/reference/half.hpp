@@ -67,4 +67,16 @@ inline float page_element(const KvPages& p, void* const* table, int32_t kv_head,
   return p.dtype == DType::kBF16 ? bf16_to_float(bits) : half_to_float(bits);
 }
 
+inline void set_page_element(const KvPages& p, void* const* table, int32_t kv_head, int64_t t,
+                             int32_t i, float value) {
+  void* page = table[t / kPageTokens];
+  const int64_t at = row_offset(p, kv_head, t) + i;
+  if (p.dtype == DType::kF32) {
+    static_cast<float*>(page)[at] = value;
+  } else {
+    static_cast<uint16_t*>(page)[at] =
+        p.dtype == DType::kBF16 ? float_to_bf16(value) : float_to_half(value);
+  }
+}
+
 }  // namespace reattn::kernels::reference

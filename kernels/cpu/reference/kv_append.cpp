@@ -10,18 +10,9 @@ void write(const KvAppendArgs& a, const float* from, void* const* table) {
   const KvPages& p = a.pages;
   for (int64_t i = 0; i < a.n_new; ++i) {
     const int64_t t = a.begin + i;
-    void* page = table[t / kPageTokens];
     for (int32_t head = 0; head < p.n_kv_heads; ++head) {
       const float* row = from + (i * p.n_kv_heads + head) * p.head_dim;
-      const int64_t at = row_offset(p, head, t);
-      for (int32_t j = 0; j < p.head_dim; ++j) {
-        if (p.dtype == DType::kF32) {
-          static_cast<float*>(page)[at + j] = row[j];
-        } else {
-          static_cast<uint16_t*>(page)[at + j] =
-              p.dtype == DType::kBF16 ? float_to_bf16(row[j]) : float_to_half(row[j]);
-        }
-      }
+      for (int32_t j = 0; j < p.head_dim; ++j) set_page_element(p, table, head, t, j, row[j]);
     }
   }
 }

@@ -11,6 +11,7 @@ void matmul(const MatmulArgs& a);
 void swiglu(const SwigluArgs& a);
 void kv_append(const KvAppendArgs& a);
 void quantize_keys(const QuantizeKeysArgs& a);
+void restore_rows(const RestoreRowsArgs& a);
 void score(const ScoreArgs& a);
 void vote(const VoteArgs& a);
 void expand(const ExpandArgs& a);

@@ -34,6 +34,8 @@ struct AttendArgs {
   RopeTable rope;
   float scale;              // softmax scale, normally 1/sqrt(head_dim)
   float* out;               // [n_queries, n_heads, head_dim]
+  // Keys and values at positions below are those of pages.k8 and v8, int8 · scale (a multiple of kScaleBlock); 0: none.
+  int64_t int8_end = 0;
 };
 
 }  // namespace reattn::kernels

@@ -72,6 +72,7 @@ class Device {
   virtual void kv_append(Stream& s, std::span<const KvAppendArgs> sequences) = 0;
   // Throws Error(kUnsupported) unless scores_int8().
   virtual void quantize_keys(Stream& s, std::span<const QuantizeKeysArgs> sequences);
+  virtual void restore_rows(Stream& s, std::span<const RestoreRowsArgs> sequences);
   virtual void score(Stream& s, std::span<const ScoreArgs> sequences) = 0;
   virtual void vote(Stream& s, std::span<const VoteArgs> sequences) = 0;
   virtual void expand(Stream& s, std::span<const ExpandArgs> sequences) = 0;
