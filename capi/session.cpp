@@ -39,7 +39,7 @@ select::Settings to_settings(const reattn_session_options& options) {
   if (options.selection < REATTN_SELECTION_FULL || options.selection > REATTN_SELECTION_BLOCK1) {
     fail(ErrorCode::kArg, "selection is ", options.selection, ", not one of REATTN_SELECTION_*");
   }
-  if (options.kv_dtype < REATTN_KV_F32 || options.kv_dtype > REATTN_KV_BF16) {
+  if (options.kv_dtype < REATTN_KV_F32 || options.kv_dtype > REATTN_KV_INT8) {
     fail(ErrorCode::kArg, "kv_dtype is ", options.kv_dtype, ", not one of REATTN_KV_*");
   }
   if (options.scoring < REATTN_SCORING_NATIVE || options.scoring > REATTN_SCORING_INT8) {
@@ -48,33 +48,37 @@ select::Settings to_settings(const reattn_session_options& options) {
   if (options.reserved != 0) {
     fail(ErrorCode::kUnsupported, "reserved is ", options.reserved, ", not 0");
   }
-  return {.n_global = options.n_global,
-          .n_local = options.n_local,
-          .top_k = options.top_k,
-          .span = options.span,
-          .n_anchors = options.n_anchors,
-          .chunk = options.chunk,
-          .vote_stride = options.vote_stride,
-          .selection = static_cast<Selection>(options.selection),
-          .kv_dtype = static_cast<kernels::DType>(options.kv_dtype),
-          .scoring = static_cast<select::Scoring>(options.scoring),
-          .max_tokens = options.max_tokens};
+  const bool is_int8 = options.kv_dtype == REATTN_KV_INT8;
+  return {
+      .n_global = options.n_global,
+      .n_local = options.n_local,
+      .top_k = options.top_k,
+      .span = options.span,
+      .n_anchors = options.n_anchors,
+      .chunk = options.chunk,
+      .vote_stride = options.vote_stride,
+      .selection = static_cast<Selection>(options.selection),
+      .kv_dtype = is_int8 ? kernels::DType::kF16 : static_cast<kernels::DType>(options.kv_dtype),
+      .int8_cache = is_int8,
+      .scoring = static_cast<select::Scoring>(options.scoring),
+      .max_tokens = options.max_tokens};
 }
 
 reattn_session_options from_settings(const select::Settings& settings) {
-  return {.struct_size = sizeof(reattn_session_options),
-          .selection = static_cast<int32_t>(settings.selection),
-          .n_global = settings.n_global,
-          .n_local = settings.n_local,
-          .top_k = settings.top_k,
-          .span = settings.span,
-          .n_anchors = settings.n_anchors,
-          .chunk = settings.chunk,
-          .vote_stride = settings.vote_stride,
-          .kv_dtype = static_cast<int32_t>(settings.kv_dtype),
-          .max_tokens = settings.max_tokens,
-          .scoring = static_cast<int32_t>(settings.scoring),
-          .reserved = 0};
+  return {
+      .struct_size = sizeof(reattn_session_options),
+      .selection = static_cast<int32_t>(settings.selection),
+      .n_global = settings.n_global,
+      .n_local = settings.n_local,
+      .top_k = settings.top_k,
+      .span = settings.span,
+      .n_anchors = settings.n_anchors,
+      .chunk = settings.chunk,
+      .vote_stride = settings.vote_stride,
+      .kv_dtype = settings.int8_cache ? REATTN_KV_INT8 : static_cast<int32_t>(settings.kv_dtype),
+      .max_tokens = settings.max_tokens,
+      .scoring = static_cast<int32_t>(settings.scoring),
+      .reserved = 0};
 }
 
 }  // namespace reattn::capi

@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kSelections[] = {"full", "exact", "block1"};  // by REATTN_SELECTION_*
 constexpr const char* kScorings[] = {"native", "int8"};             // by REATTN_SCORING_*
-constexpr const char* kKvTypes[] = {"f32", "f16", "bf16"};          // by REATTN_KV_*
+constexpr const char* kKvTypes[] = {"f32", "f16", "bf16", "int8"};  // by REATTN_KV_*
 
 template <size_t n>
 int32_t index_of(const char* const (&names)[n], const std::string& name) {
@@ -133,8 +133,8 @@ void MethodArgs::add_to(CLI::App& app) {
   app.add_option("--selection", selection, "full (no recall), exact or block1")
       ->check(CLI::IsMember({"full", "exact", "block1"}))
       ->group(group);
-  app.add_option("--kv", kv, "type of cached keys and values: f32, f16, or on a GPU bf16")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
+  app.add_option("--kv", kv, "type of cached keys and values: f32, f16, or on a GPU bf16 or int8")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "int8"}))
       ->group(group);
   app.add_option("--scoring", scoring, "how passages are looked for: native, or on a GPU int8")
       ->check(CLI::IsMember({"native", "int8"}))

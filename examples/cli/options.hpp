@@ -50,7 +50,7 @@ struct MethodArgs {
 };
 
 int32_t selection_from(const std::string& name);
-int32_t kv_type_from(const std::string& name);  // f32, f16 or bf16
+int32_t kv_type_from(const std::string& name);  // f32, f16, bf16 or int8
 int32_t scoring_from(const std::string& name);  // native or int8
 Json to_json(const reattn_session_options& options);
 Json to_json(const reattn_memory_plan& plan);

@@ -22,6 +22,7 @@ void qkv(Context&, const QkvArgs&);
 void mlp(Context&, const MlpArgs&);
 void kv_append(Context&, std::span<const KvAppendArgs>);
 void quantize_keys(Context&, std::span<const QuantizeKeysArgs>);
+void restore_rows(Context&, std::span<const RestoreRowsArgs>);
 void score(Context&, std::span<const ScoreArgs>);
 void vote(Context&, std::span<const VoteArgs>);
 void expand(Context&, std::span<const ExpandArgs>);

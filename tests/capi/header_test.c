@@ -88,7 +88,8 @@ FIELD(reattn_session_options, max_tokens, 48, 8);
 FIELD(reattn_session_options, scoring, 56, 4);
 FIELD(reattn_session_options, reserved, 60, 4);
 
-CHECK(kv_types, REATTN_KV_F32 == 0 && REATTN_KV_F16 == 1 && REATTN_KV_BF16 == 2);
+CHECK(kv_types, REATTN_KV_F32 == 0 && REATTN_KV_F16 == 1 && REATTN_KV_BF16 == 2 &&
+                    REATTN_KV_INT8 == 3);
 CHECK(scorings, REATTN_SCORING_NATIVE == 0 && REATTN_SCORING_INT8 == 1);
 
 STRUCT(reattn_memory_plan, 48);

@@ -131,7 +131,8 @@ TEST_F(SessionTest, SettingsOutOfRangeAreNamed) {
   refuses("chunk is 0", [](auto& o) { o.chunk = 0; });
   refuses("max_tokens is -5", [](auto& o) { o.max_tokens = -5; });
   refuses("selection is 3", [](auto& o) { o.selection = 3; });
-  refuses("kv_dtype is 3", [](auto& o) { o.kv_dtype = 3; });
+  refuses("kv_dtype is 4", [](auto& o) { o.kv_dtype = 4; });
+  refuses("scoring is native", [](auto& o) { o.kv_dtype = REATTN_KV_INT8; });
   refuses("scoring is 2", [](auto& o) { o.scoring = 2; });
   refuses("scoring is -1", [](auto& o) { o.scoring = -1; });
   refuses("n_local is", [](auto& o) { o.n_local = INT64_MAX; });
@@ -204,7 +205,8 @@ TEST_F(SessionTest, CapacityIsCheckedBeforeReading) {
     n_queued = info_of(huge.get()).n_pending;
     r = call(reattn_session_append_ids, huge.get(), many.data(), many.size(), 0);
   }
-  EXPECT_EQ(r.status, test_device() == REATTN_DEVICE_CPU ? REATTN_E_OOM_HOST : REATTN_E_OOM_DEVICE) << r;
+  EXPECT_EQ(r.status, test_device() == REATTN_DEVICE_CPU ? REATTN_E_OOM_HOST : REATTN_E_OOM_DEVICE)
+      << r;
   EXPECT_EQ(info_of(huge.get()).n_pending, n_queued);
 }
 

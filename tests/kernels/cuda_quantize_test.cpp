@@ -1,4 +1,6 @@
 // Int8 keys on the CUDA device: the same bits as the reference's, and the general kernel's picks by them.
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <random>
 
@@ -23,26 +25,39 @@ std::vector<float> normal_floats(size_t n, unsigned seed) {
 
 size_t size(int64_t n) { return static_cast<size_t>(n); }
 
-// A cache with int8 keys in host memory and in device memory, poisoned both.
+std::vector<float> reversed(std::vector<float> x) {
+  std::reverse(x.begin(), x.end());
+  return x;
+}
+
+// A cache with keys and values in int8 too, in host memory and in device memory, poisoned both. Values are the keys, reversed.
 class Twin {
  public:
   Twin(DType dtype, int32_t n_kv_heads, int32_t head_dim, const std::vector<float>& k)
       : n_tokens_(static_cast<int64_t>(k.size()) / (n_kv_heads * head_dim)),
-        cache_(dtype, n_kv_heads, head_dim, k, k),
-        int8_(cache_.host_pages(), n_tokens_) {
+        cache_(dtype, n_kv_heads, head_dim, k, reversed(k)),
+        keys_(cache_.host_pages(), n_tokens_),
+        values_(cache_.host_pages(), n_tokens_) {
     const size_t bytes = Int8Keys::page_bytes(cache_.host_pages());
-    std::vector<void*> table;
-    for (size_t i = 0; i < int8_.table().size(); ++i) {
-      memory_.push_back(std::make_unique<DeviceArray<unsigned char>>(bytes));
-      memory_.back()->fill_bytes(Int8Keys::kPoison);
-      table.push_back(memory_.back()->data());
+    for (auto* table : {&k8_, &v8_}) {
+      std::vector<void*> pages;
+      for (size_t i = 0; i < keys_.table().size(); ++i) {
+        memory_.push_back(std::make_unique<DeviceArray<unsigned char>>(bytes));
+        memory_.back()->fill_bytes(Int8Keys::kPoison);
+        pages.push_back(memory_.back()->data());
+      }
+      *table = std::make_unique<DeviceArray<void*>>(pages);
     }
-    table_ = std::make_unique<DeviceArray<void*>>(table);
   }
-  KvPages host() const { return int8_.pages(); }
+  KvPages host() const {
+    KvPages p = keys_.pages();
+    p.v8 = values_.table().data();
+    return p;
+  }
   KvPages on_device() const {
     KvPages p = cache_.device_pages;
-    p.k8 = table_->data();
+    p.k8 = k8_->data();
+    p.v8 = v8_->data();
     return p;
   }
   int64_t n_complete() const { return complete_blocks(n_tokens_); }
@@ -55,23 +70,48 @@ class Twin {
   // Numbers and scales of all blocks, also of those that nobody made.
   void expect_same_bits() const {
     for (size_t page = 0; page < memory_.size(); ++page) {
-      const std::vector<unsigned char> got = memory_[page]->download();
-      size_t n_different = 0, first = 0;
-      for (size_t i = got.size(); i-- > 0;) {
-        if (got[i] == static_cast<const unsigned char*>(int8_.table()[page])[i]) continue;
-        ++n_different;
-        first = i;
+      const size_t n = keys_.table().size();
+      const void* want = page < n ? keys_.table()[page] : values_.table()[page - n];
+      expect_same(memory_[page]->download(), want, page);
+    }
+  }
+  // The rows that the pages hold natively.
+  void expect_same_rows(int64_t begin, int64_t end) const {
+    const KvPages& p = cache_.host_pages();
+    Stream s;
+    for (const bool is_v : {false, true}) {
+      void* const* from = is_v ? cache_.device_pages.v : cache_.device_pages.k;
+      const auto row = size(row_bytes(p.dtype, p.head_dim));
+      for (int64_t t = begin; t < end; ++t) {
+        void* page = nullptr;
+        cuda_device()->download(s, &page, from + t / kPageTokens, sizeof page);
+        for (int32_t head = 0; head < p.n_kv_heads; ++head) {
+          const size_t at = size(head * kPageTokens + t % kPageTokens) * row;
+          std::vector<unsigned char> got(row);
+          cuda_device()->download(s, got.data(), static_cast<unsigned char*>(page) + at, row);
+          expect_same(got, static_cast<unsigned char*>((is_v ? p.v : p.k)[t / kPageTokens]) + at, size(t));
+          ASSERT_FALSE(testing::Test::HasFailure());
+        }
       }
-      ASSERT_EQ(n_different, 0U) << "of page " << page << ", the first at " << first;
     }
   }
 
  private:
+  static void expect_same(const std::vector<unsigned char>& got, const void* want, size_t which) {
+    size_t n_different = 0, first = 0;
+    for (size_t i = got.size(); i-- > 0;) {
+      if (got[i] == static_cast<const unsigned char*>(want)[i]) continue;
+      ++n_different;
+      first = i;
+    }
+    ASSERT_EQ(n_different, 0U) << "of page or row " << which << ", the first at " << first;
+  }
+
   int64_t n_tokens_;
   TwinCache cache_;
-  Int8Keys int8_;
-  std::vector<std::unique_ptr<DeviceArray<unsigned char>>> memory_;
-  std::unique_ptr<DeviceArray<void*>> table_;
+  Int8Keys keys_, values_;
+  std::vector<std::unique_ptr<DeviceArray<unsigned char>>> memory_;  // of keys, then of values
+  std::unique_ptr<DeviceArray<void*>> k8_, v8_;
 };
 
 using CudaQuantize = CudaTest;
@@ -137,6 +177,60 @@ TEST_F(CudaQuantize, RefusesWhatIsOutOfRange) {
   bad[3].begin = 256;
   for (const QuantizeKeysArgs& a : bad) EXPECT_THROW(device().quantize_keys(stream_, {&a, 1}), Error);
   EXPECT_TRUE(device().scores_int8());
+}
+
+TEST_F(CudaQuantize, RestoresRowsAsTheReference) {
+  for (const DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
+    const Twin twin(dtype, 3, 20, normal_floats(size(800) * 60, 11));
+    twin.quantize(0, 768);
+    reference::restore_rows({twin.host(), 500, 530});
+    const RestoreRowsArgs a{twin.on_device(), 500, 530};
+    device().restore_rows(stream_, {&a, 1});
+    twin.expect_same_rows(495, 535);
+  }
+}
+
+TEST_F(CudaQuantize, AttendsInInt8AsTheReference) {
+  struct Shape {
+    int64_t n_queries;
+    int32_t n_heads, n_kv_heads, head_dim;
+    DType dtype;
+  };
+  for (const Shape& c : {Shape{1, 8, 2, 128, DType::kF16}, {33, 9, 3, 64, DType::kBF16}, {5, 4, 4, 20, DType::kF32},
+                         {300, 4, 1, 128, DType::kF16}}) {
+    const Twin twin(c.dtype, c.n_kv_heads, c.head_dim, normal_floats(size(900 * c.n_kv_heads * c.head_dim), 21));
+    twin.quantize(0, 896);
+    const std::vector<float> q = normal_floats(size(c.n_queries * c.n_heads * c.head_dim), 22);
+    const std::vector<float> angles = normal_floats(size(1'000 * c.head_dim / 2), 23);
+    std::vector<float> cosines(angles), sines(angles);
+    for (float& x : cosines) x = std::cos(x);
+    for (float& x : sines) x = std::sin(x);
+    const std::vector<int32_t> recalled = {40, 41, 42, 250, 251, 383, 384};
+    const int32_t n_recalled = 7;
+    for (const int64_t int8_end : {128, 384, 896}) {
+      std::vector<float> want(q.size());
+      AttendArgs a{q.data(), c.n_queries, c.n_heads, twin.host(), 900, 20, recalled.data(), &n_recalled, 500,
+                   {cosines.data(), sines.data(), 1'000, RopeLayout::kHalves}, 0.1F, want.data(), int8_end};
+      reference::attend(a);
+      const DeviceArray<float> q_at(q), cos_at(cosines), sin_at(sines);
+      const DeviceArray<int32_t> recalled_at(recalled), n_at(std::vector<int32_t>{n_recalled});
+      DeviceArray<float> out(q.size());
+      out.fill_bytes(0xFF);
+      a.q = q_at.data();
+      a.pages = twin.on_device();
+      a.recalled = recalled_at.data();
+      a.n_recalled = n_at.data();
+      a.rope.cos = cos_at.data();
+      a.rope.sin = sin_at.data();
+      a.out = out.data();
+      device().attend(stream_, {&a, 1});
+      const std::vector<float> got = out.download();
+      for (size_t i = 0; i < got.size(); ++i) {
+        ASSERT_NEAR(got[i], want[i], 2e-3) << "T " << c.n_queries << ", head_dim " << c.head_dim << ", int8 to "
+                                           << int8_end << ", at " << i;
+      }
+    }
+  }
 }
 
 struct ScoreCase {

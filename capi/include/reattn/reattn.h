@@ -342,7 +342,9 @@ enum {
 enum {
   REATTN_KV_F32 = 0,
   REATTN_KV_F16 = 1,
-  REATTN_KV_BF16 = 2 /* on a GPU; REATTN_E_UNSUPPORTED on the CPU */
+  REATTN_KV_BF16 = 2, /* on a GPU; REATTN_E_UNSUPPORTED on the CPU */
+  REATTN_KV_INT8 = 3 /* each 128 tokens of a head with a scale, what is not full yet in F16: half of
+                         F16. With REATTN_SCORING_INT8, where the device has that */
 };
 
 enum {

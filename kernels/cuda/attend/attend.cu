@@ -10,6 +10,7 @@ namespace {
 // The number of recalled positions and the positions themselves are in device memory, unseen here.
 void check(const AttendArgs& a) {
   reference::check_heads("attend", a.pages, a.n_heads);
+  reference::check_int8_end(a);
   if (a.n_global < 0 || a.local_begin < a.n_global || a.n_tokens < a.local_begin) {
     fail(ErrorCode::kArg, "attend: n_global ", a.n_global, ", local_begin ", a.local_begin,
          " and n_tokens ", a.n_tokens, " must ascend from 0");
@@ -38,6 +39,7 @@ void check(const AttendArgs& a) {
 enum class Way { kFew, kFast, kGeneral };
 
 Way way_of(const Context& ctx, const AttendArgs& a) {
+  if (a.int8_end > 0) return Way::kGeneral;  // the fast ones read no int8 yet
   if (attend_decode_fits(a)) return Way::kFew;
   return attend_sm90_can(ctx, a) ? Way::kFast : Way::kGeneral;
 }

@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/attend/attend.hpp"
 #include "kernels/cuda/device/error.hpp"
+#include "kernels/cuda/prim/int8.cuh"
 
 namespace reattn::kernels::cuda {
 namespace {
@@ -84,15 +85,21 @@ __global__ void __launch_bounds__(kThreads)
       const int64_t token =
           device_token(a, static_cast<int32_t>(scope), static_cast<int32_t>(position));
       const int64_t offset = (kv_head * kPageTokens + token % kPageTokens) * d;
-      const T* k = static_cast<const T*>(a.pages.k[token / kPageTokens]) + offset;
-      const T* v = static_cast<const T*>(a.pages.v[token / kPageTokens]) + offset;
+      const bool in_int8 = token < a.int8_end;
+      const void* k = (in_int8 ? a.pages.k8 : a.pages.k)[token / kPageTokens];
+      const void* v = (in_int8 ? a.pages.v8 : a.pages.v)[token / kPageTokens];
+      const auto element = [&](const void* page, int32_t e) {
+        if (!in_int8) return widened(static_cast<const T*>(page)[offset + e]);
+        const float scale = int8_scales(page, a.pages.n_kv_heads, d)[int8_scale_index(kv_head, token)];
+        return static_cast<float>(static_cast<const int8_t*>(page)[offset + e]) * scale;
+      };
       const float c = a.rope.cos[position * half + i], s = a.rope.sin[position * half + i];
       const int2 pair = pair_at(a.rope.layout, d, i);
-      const float even = widened(k[pair.x]), odd = widened(k[pair.y]);
+      const float even = element(k, pair.x), odd = element(k, pair.y);
       k_tile[key * (d + 1) + pair.x] = even * c - odd * s;
       k_tile[key * (d + 1) + pair.y] = even * s + odd * c;
-      v_tile[key * d + pair.x] = widened(v[pair.x]);
-      v_tile[key * d + pair.y] = widened(v[pair.y]);
+      v_tile[key * d + pair.x] = element(v, pair.x);
+      v_tile[key * d + pair.y] = element(v, pair.y);
     }
     __syncthreads();
 

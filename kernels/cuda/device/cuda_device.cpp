@@ -135,6 +135,9 @@ class CudaDevice final : public Device {
   void quantize_keys(Stream& s, std::span<const QuantizeKeysArgs> a) override {
     run(s, cuda::quantize_keys, a);
   }
+  void restore_rows(Stream& s, std::span<const RestoreRowsArgs> a) override {
+    run(s, cuda::restore_rows, a);
+  }
   void score(Stream& s, std::span<const ScoreArgs> a) override { run(s, cuda::score, a); }
   void vote(Stream& s, std::span<const VoteArgs> a) override { run(s, cuda::vote, a); }
   void expand(Stream& s, std::span<const ExpandArgs> a) override { run(s, cuda::expand, a); }

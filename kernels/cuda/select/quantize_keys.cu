@@ -1,5 +1,5 @@
-// The int8 keys of complete blocks: a thread block reads the keys of one block of one KV head, which lie together, twice, the second
-// time from the caches: first their maximum, then the numbers.
+// The int8 keys and values of complete blocks: a thread block reads the keys of one block of one KV head, which lie together, twice, the second
+// time from the caches: first their maximum, then the numbers. And rows back from int8.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
@@ -40,7 +40,7 @@ __device__ uint32_t packed(const float* x, float scale) {  // 4 numbers, the fir
   return out;
 }
 
-// blockIdx.x: block of the sequence and KV head, the head fastest.
+// blockIdx.x: block of the sequence and KV head, the head fastest; blockIdx.z: 1 for values.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     quantize_keys_kernel(const __grid_constant__ Batch batch) {
@@ -49,10 +49,12 @@ __global__ void __launch_bounds__(kThreads)
   const int32_t n_kv_heads = a.pages.n_kv_heads, head_dim = a.pages.head_dim;
   const int32_t head = static_cast<int32_t>(blockIdx.x) % n_kv_heads;
   const int64_t begin = a.begin + static_cast<int64_t>(blockIdx.x / n_kv_heads) * kScaleBlock;
-  if (begin >= a.end) return;
+  const bool is_v = blockIdx.z == 1;
+  void* const* table8 = is_v ? a.pages.v8 : a.pages.k8;
+  if (begin >= a.end || table8 == nullptr) return;
   const int64_t at = (head * kPageTokens + begin % kPageTokens) * head_dim;
-  const T* from = static_cast<const T*>(a.pages.k[begin / kPageTokens]) + at;
-  void* page8 = a.pages.k8[begin / kPageTokens];
+  const T* from = static_cast<const T*>((is_v ? a.pages.v : a.pages.k)[begin / kPageTokens]) + at;
+  void* page8 = table8[begin / kPageTokens];
   const int32_t n = static_cast<int32_t>(kScaleBlock) * head_dim;
 
   float most = 0;
@@ -84,16 +86,60 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 void launch(Context& ctx, const Batch& batch, int32_t n) {
   int64_t most = 0;
+  bool has_values = false;
   for (int32_t i = 0; i < n; ++i) {
     const QuantizeKeysArgs& a = batch.sequences[i];
+    has_values = has_values || a.pages.v8 != nullptr;
     most = std::max(most, (a.end - a.begin) / kScaleBlock * a.pages.n_kv_heads);
   }
-  const dim3 grid(static_cast<unsigned>(most), static_cast<unsigned>(n));
+  const dim3 grid(static_cast<unsigned>(most), static_cast<unsigned>(n), has_values ? 2 : 1);
   quantize_keys_kernel<T><<<grid, kThreads, 0, ctx.stream>>>(batch);
   check_launch("quantize_keys_kernel");
 }
 
+template <class T>
+__device__ T rounded(float x) {
+  if constexpr (std::is_same_v<T, __half>) return __float2half_rn(x);
+  if constexpr (std::is_same_v<T, __nv_bfloat16>) return __float2bfloat16_rn(x);
+  if constexpr (std::is_same_v<T, float>) return x;
+}
+
+// blockIdx.x: row, blockIdx.y: KV head, blockIdx.z: 1 for values.
+template <class T>
+__global__ void __launch_bounds__(kThreads) restore_rows_kernel(const RestoreRowsArgs a) {
+  const int32_t head_dim = a.pages.head_dim, head = static_cast<int32_t>(blockIdx.y);
+  const int64_t t = a.begin + blockIdx.x;
+  const void* from = (blockIdx.z == 1 ? a.pages.v8 : a.pages.k8)[t / kPageTokens];
+  void* to = (blockIdx.z == 1 ? a.pages.v : a.pages.k)[t / kPageTokens];
+  const int64_t at = (head * kPageTokens + t % kPageTokens) * head_dim;
+  const float scale = int8_scales(from, a.pages.n_kv_heads, head_dim)[int8_scale_index(head, t)];
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < head_dim; i += kThreads) {
+    static_cast<T*>(to)[at + i] =
+        rounded<T>(static_cast<float>(static_cast<const int8_t*>(from)[at + i]) * scale);
+  }
+}
+
+template <class T>
+void launch(Context& ctx, const RestoreRowsArgs& a) {
+  const dim3 grid(static_cast<unsigned>(a.end - a.begin), static_cast<unsigned>(a.pages.n_kv_heads), 2);
+  restore_rows_kernel<T><<<grid, kThreads, 0, ctx.stream>>>(a);
+  check_launch("restore_rows_kernel");
+}
+
 }  // namespace
+
+// Rare: a cache was truncated.
+void restore_rows(Context& ctx, std::span<const RestoreRowsArgs> list) {
+  for (const RestoreRowsArgs& a : list) reference::check(a);
+  for (const RestoreRowsArgs& a : list) {
+    if (a.begin == a.end) continue;
+    switch (a.pages.dtype) {
+      case DType::kF16: launch<__half>(ctx, a); break;
+      case DType::kBF16: launch<__nv_bfloat16>(ctx, a); break;
+      default: launch<float>(ctx, a);
+    }
+  }
+}
 
 void quantize_keys(Context& ctx, std::span<const QuantizeKeysArgs> list) {
   for (const QuantizeKeysArgs& a : list) reference::check(a);
