@@ -23,7 +23,7 @@ while IFS= read -r file; do
       ;;
   esac
   case $file in
-    ./include/reattn/reattn.h | ./lib*/libreattn.so* | ./lib*/cmake/reattn/*.cmake) ;;
+    ./include/reattn/reattn.h | ./lib*/libreattn.so* | ./lib*/libreattn_cuda.so | ./lib*/cmake/reattn/*.cmake) ;;
     ./lib*/pkgconfig/reattn.pc | ./bin/reattn | ./share/doc/reattn/*) ;;
     *)
       echo "$file is installed; nothing says that it is part of the package" >&2

@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kSlab = size_t{2} << 20;
 constexpr size_t kSmallest = 256;
+constexpr size_t kRangeBytes = (size_t{1} << 31) * 128;  // rows of head_dim 64, 16-bit
 
 size_t round_up(size_t n, size_t to) {
   return (n + to - 1) / to * to;
@@ -36,7 +37,8 @@ Memory::Memory(int32_t device) : device_(device) {
   check(driver().mem_granularity(&granularity_, &prop, CU_MEM_ALLOC_GRANULARITY_MINIMUM),
         "cuMemGetAllocationGranularity");
   granularity_ = std::max(granularity_, kSlab);
-  range_bytes_ = round_up(2 * total, granularity_);  // holes between blocks cost addresses only
+  // Holes between blocks cost addresses only. Rows of a tensor map are numbered in 31 bits (Context::rows_map).
+  range_bytes_ = round_up(std::max(total, std::min(2 * total, kRangeBytes)), granularity_);
   check(driver().mem_reserve(&base_, range_bytes_, 0, 0, 0), "cuMemAddressReserve");
   holes_[0] = range_bytes_;
 }
