@@ -201,6 +201,7 @@ def parse_args():
     parser.add_argument("--kv", type=lambda name: reattn_capi.KV_TYPES[name], default="f32",
                         help="f32 or f16")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--device", choices=reattn_capi.DEVICES, default="cpu")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     if not args.summarise and not (args.library and args.model and args.text):
@@ -216,7 +217,8 @@ def main():
             with open(name, encoding="utf-8") as file:
                 records += map(json.loads, file)
     else:
-        model = reattn_capi.Model(reattn_capi.Library(args.library), args.model, args.threads)
+        model = reattn_capi.Model(reattn_capi.Library(args.library), args.model, args.threads,
+                                  args.device)
         with open(args.text, encoding="utf-8") as text:
             measurement = Measurement(args, model, documents.text_lines(text.read()))
         measurement.run()

@@ -3,6 +3,7 @@
 import ctypes as c
 
 END, TIMEOUT, E_BUFFER = 1, 2, -11
+DEVICES = {"cpu": 1, "cuda": 2}
 SELECTIONS = {"full": 0, "exact": 1, "block1": 2}
 KV_TYPES = {"f32": 0, "f16": 1, "bf16": 2}
 LOGPROBS = 4
@@ -15,7 +16,7 @@ class Error(Exception):
 
 class ModelOptions(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("device", c.c_int32), ("n_threads", c.c_int32),
-                ("header_only", c.c_int32)]
+                ("header_only", c.c_int32), ("device_index", c.c_int32)]
 
 
 class ModelInfo(c.Structure):
@@ -108,10 +109,10 @@ class Handle:
 
 
 class Model(Handle):
-    def __init__(self, library, path, n_threads=0):
+    def __init__(self, library, path, n_threads=0, device="cpu"):
         super().__init__(library, "model")
         options = library.filled("model_options_init", ModelOptions())
-        options.device, options.n_threads = 1, n_threads
+        options.device, options.n_threads = DEVICES[device], n_threads
         name = path.encode()
         library.call("model_open", name, c.c_uint64(len(name)), c.byref(options),
                      c.byref(self.handle))
