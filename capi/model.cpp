@@ -44,8 +44,7 @@ model::Config to_config(const reattn_geometry& g, const std::string& name) {
 ModelObject::ModelObject(std::string path, const reattn_model_options& options)
     : path_(std::move(path)) {
   const bool header_only = to_bool(options.header_only, "header_only");
-  device_ =
-      open_device(options.device, options.device_index, header_only ? 1 : options.n_threads);
+  device_ = open_device(options.device, options.device_index, header_only ? 1 : options.n_threads);
   if (header_only) {
     header_ = engine::read_header(path_, *device_);
     return;

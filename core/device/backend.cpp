@@ -29,8 +29,7 @@ Backend::Backend(const std::string& path)
     const char* why = dlerror();
     fail(ErrorCode::kNoDevice, "the plug-in cannot be opened: ", why != nullptr ? why : path_);
   }
-  const auto entry =
-      reinterpret_cast<decltype(&reattn_plugin)>(dlsym(library, "reattn_plugin"));
+  const auto entry = reinterpret_cast<decltype(&reattn_plugin)>(dlsym(library, "reattn_plugin"));
   if (entry == nullptr) {
     dlclose(library);
     fail(ErrorCode::kNoDevice, path_, " is no plug-in of libreattn: it has no reattn_plugin");
@@ -39,7 +38,8 @@ Backend::Backend(const std::string& path)
   const std::string_view own = REATTN_BUILD_ID;
   if (plugin_ == nullptr || plugin_->build_id == nullptr || own != plugin_->build_id) {
     fail(ErrorCode::kNoDevice, path_, " belongs to another build of libreattn (its id begins with ",
-         std::string_view(plugin_ != nullptr && plugin_->build_id != nullptr ? plugin_->build_id : "?")
+         std::string_view(plugin_ != nullptr && plugin_->build_id != nullptr ? plugin_->build_id
+                                                                             : "?")
              .substr(0, 8),
          ", this library's with ", own.substr(0, 8), ")");
   }

@@ -53,9 +53,11 @@ void check_shape(const Config& c) {
   within("n_kv_heads", c.n_kv_heads, 4096);
   within("head_dim", c.head_dim, 1024);
   if (c.n_heads % c.n_kv_heads != 0) {
-    fail(ErrorCode::kArg, "n_heads is ", c.n_heads, ", not a multiple of n_kv_heads ", c.n_kv_heads);
+    fail(ErrorCode::kArg, "n_heads is ", c.n_heads, ", not a multiple of n_kv_heads ",
+         c.n_kv_heads);
   }
-  if (c.head_dim % 2 != 0) fail(ErrorCode::kArg, "head_dim is ", c.head_dim, ", RoPE needs an even one");
+  if (c.head_dim % 2 != 0)
+    fail(ErrorCode::kArg, "head_dim is ", c.head_dim, ", RoPE needs an even one");
   if (!(c.rope_freq_base >= 1 && c.rope_freq_base <= 1e12)) {
     fail(ErrorCode::kArg, "rope_freq_base is ", c.rope_freq_base, ", allowed are 1 to 1e12");
   }

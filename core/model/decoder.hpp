@@ -96,9 +96,9 @@ class Decoder {
   // Of the step.
   std::vector<int32_t> all_ids_;  // [n_rows]
   std::vector<select::Part> parts_;
-  std::vector<const cache::KvCache*> caches_;   // of each part
-  std::vector<kernels::KvPages> pages_;         // of each part, in one layer
-  std::vector<kernels::KvAppendArgs> appends_;  // likewise
+  std::vector<const cache::KvCache*> caches_;         // of each part
+  std::vector<kernels::KvPages> pages_;               // of each part, in one layer
+  std::vector<kernels::KvAppendArgs> appends_;        // likewise
   std::vector<kernels::QuantizeKeysArgs> completed_;  // blocks of int8 keys, likewise
   int64_t n_rows_ = 0;
   int64_t layer_ = 0;

@@ -33,9 +33,9 @@ class Bench {
   Bench() : memory_(0), scratch_(memory_) {
     cuda::check(cudaStreamCreate(&stream_), "cudaStreamCreate");
     cuda::check(cudaGetDeviceProperties(&properties_, 0), "cudaGetDeviceProperties");
-    ctx_ = std::make_unique<cuda::Context>(cuda::Context{
-        stream_, scratch_, memory_, lt_, properties_.multiProcessorCount,
-        10 * properties_.major + properties_.minor, properties_.major == 9});
+    ctx_ = std::make_unique<cuda::Context>(
+        cuda::Context{stream_, scratch_, memory_, lt_, properties_.multiProcessorCount,
+                      10 * properties_.major + properties_.minor, properties_.major == 9});
   }
 
   void run(const Shape& s, bool once) {
@@ -85,8 +85,8 @@ class Bench {
         const int32_t n_spans = s.n_recalled / 32;
         for (int32_t span = 0; span < n_spans; ++span) {
           const int64_t room = middle / n_spans;
-          const auto at = static_cast<int32_t>(
-              s.n_global + span * room + static_cast<int64_t>(random()) % (room - 31));
+          const auto at = static_cast<int32_t>(s.n_global + span * room +
+                                               static_cast<int64_t>(random()) % (room - 31));
           for (int32_t x = 0; x < 32; ++x) recalled.push_back(at + x);
         }
         recalled.push_back(-1);
@@ -116,13 +116,16 @@ class Bench {
       for (int repeat = 0; repeat < 11; ++repeat) {
         const int n = s.n_sequences > 1 ? 4 : 12;
         times.push_back(time([&] {
-          for (int i = 0; i < n; ++i) cuda::attend(*ctx_, lists[static_cast<size_t>(i) % kSets]);
-        }) / n);
+                          for (int i = 0; i < n; ++i)
+                            cuda::attend(*ctx_, lists[static_cast<size_t>(i) % kSets]);
+                        }) /
+                        n);
       }
       std::sort(times.begin(), times.end());
       const double ms = times[times.size() / 2];
       std::printf(
-          "{\"bench\":\"attend\",\"device\":\"%s\",\"shape\":\"%s\",\"dtype\":\"%s\",\"queries\":%lld,"
+          "{\"bench\":\"attend\",\"device\":\"%s\",\"shape\":\"%s\",\"dtype\":\"%s\",\"queries\":%"
+          "lld,"
           "\"heads\":\"%d/%d\",\"head_dim\":%d,\"scope\":%lld,\"sequences\":%zu,\"ms\":%.4f,"
           "\"ms_least\":%.4f,\"tflops\":%.0f}\n",
           properties_.name, s.name, dtype_info(s.dtype).name.data(),

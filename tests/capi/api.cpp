@@ -32,7 +32,8 @@ std::string document(size_t n_bytes) {
 
 int32_t test_device() {
   const char* name = std::getenv("REATTN_TEST_DEVICE");
-  return name != nullptr && std::string_view(name) == "cuda" ? REATTN_DEVICE_CUDA : REATTN_DEVICE_CPU;
+  return name != nullptr && std::string_view(name) == "cuda" ? REATTN_DEVICE_CUDA
+                                                             : REATTN_DEVICE_CPU;
 }
 
 // Without a GPU the tests that ask for one are skipped as a whole.

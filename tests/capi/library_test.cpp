@@ -104,7 +104,8 @@ std::string diagnosis() {
   uint64_t needed = 0;
   EXPECT_EQ(call(reattn_backend_diagnose, nullptr, 0, &needed).status, REATTN_E_BUFFER);
   std::string text(needed, '\0');
-  EXPECT_OK(call(reattn_backend_diagnose, reinterpret_cast<uint8_t*>(text.data()), needed, &needed));
+  EXPECT_OK(
+      call(reattn_backend_diagnose, reinterpret_cast<uint8_t*>(text.data()), needed, &needed));
   return text;
 }
 
@@ -155,7 +156,8 @@ TEST(Log, SaysWhatAutoChose) {
   reattn_model_free(model);
   const auto messages = drain_log();
   ASSERT_EQ(messages.size(), 2u);
-  EXPECT_EQ(messages[0].find(n_devices() > 1 ? "device AUTO chose CUDA" : "device AUTO chose CPU"), 0u)
+  EXPECT_EQ(messages[0].find(n_devices() > 1 ? "device AUTO chose CUDA" : "device AUTO chose CPU"),
+            0u)
       << messages[0];
   EXPECT_NE(messages[1].find(model_path()), std::string::npos) << messages[1];
 }

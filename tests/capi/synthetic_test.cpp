@@ -27,7 +27,8 @@ std::vector<int32_t> answer(const reattn_geometry& geometry) {
   auto info = sized<reattn_model_info>();
   EXPECT_OK(call(reattn_model_get_info, model, &info));
   EXPECT_EQ(info.n_ff, geometry.n_ff);
-  EXPECT_EQ(info.weights_bytes, 2u * (2 * 300 * 64 + 2 * 64 * (2 * 64 + 2 * 32 + 3 * 96)) + 4u * 5 * 64);
+  EXPECT_EQ(info.weights_bytes,
+            2u * (2 * 300 * 64 + 2 * 64 * (2 * 64 + 2 * 32 + 3 * 96)) + 4u * 5 * 64);
   reattn_session* session = nullptr;
   EXPECT_OK(call(reattn_session_create, model, nullptr, nullptr, &session));
   const int32_t ids[] = {5, 17, 299, 0};
@@ -40,7 +41,8 @@ std::vector<int32_t> answer(const reattn_geometry& geometry) {
   std::vector<int32_t> out;
   auto event = sized<reattn_event>();
   uint8_t text[256];
-  while (call(reattn_request_next, request, int64_t{-1}, &event, text, uint64_t{256}, nullptr).status == REATTN_OK) {
+  while (call(reattn_request_next, request, int64_t{-1}, &event, text, uint64_t{256}, nullptr)
+             .status == REATTN_OK) {
     if (event.kind == REATTN_EVENT_TEXT) out.push_back(event.token);
   }
   reattn_request_free(request);

@@ -22,8 +22,8 @@ TEST_F(Bench, ALineForEachLength) {
 }
 
 TEST_F(Bench, SessionsGenerateTogether) {
-  const auto lines = json_lines({"bench", model(), "--lengths", "400", "--decode", "4", "--sessions",
-                                 "5", "--threads", "1"});
+  const auto lines = json_lines(
+      {"bench", model(), "--lengths", "400", "--decode", "4", "--sessions", "5", "--threads", "1"});
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0]["sessions"], 5);
   EXPECT_EQ(lines[0]["n_decode"], 4);
@@ -41,8 +41,8 @@ TEST_F(Bench, TextIsRepeated) {
 }
 
 TEST_F(Bench, AShapeInsteadOfAModel) {
-  const auto lines = json_lines({"bench", "--geometry", "smollm2-135m", "--device", "cpu", "--lengths",
-                                 "64", "--decode", "1", "--threads", "1"});
+  const auto lines = json_lines({"bench", "--geometry", "smollm2-135m", "--device", "cpu",
+                                 "--lengths", "64", "--decode", "1", "--threads", "1"});
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0]["model"]["geometry"], "smollm2-135m");
   EXPECT_EQ(lines[0]["model"]["weights"], "random");
@@ -50,9 +50,9 @@ TEST_F(Bench, AShapeInsteadOfAModel) {
 }
 
 TEST_F(Bench, AsksForAModelOrAShape) {
-  for (const std::vector<std::string>& wrong :
-       {std::vector<std::string>{"bench"}, {"bench", "--geometry", "gpt-5"},
-        {"bench", model(), "--geometry", "smollm2-135m"}}) {
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"bench"},
+                                                {"bench", "--geometry", "gpt-5"},
+                                                {"bench", model(), "--geometry", "smollm2-135m"}}) {
     const Outcome outcome = reattn_command(wrong);
     EXPECT_EQ(outcome.status, 2);
     EXPECT_NE(outcome.err.find("geometry"), std::string::npos) << outcome.err;

@@ -35,8 +35,8 @@ TEST_P(Golden, Reproduced) {
   const std::string path = std::string(REATTN_GOLDEN_CASES) + "/" + GetParam() + ".json";
   std::ifstream file(path);
   const Json expected = Json::parse(file);
-  const Outcome outcome = reattn_command({"trace", model, path, "--device", on_gpu ? "cuda" : "cpu",
-                                          "--kv", on_gpu ? "bf16" : "f32"});
+  const Outcome outcome = reattn_command(
+      {"trace", model, path, "--device", on_gpu ? "cuda" : "cpu", "--kv", on_gpu ? "bf16" : "f32"});
   if (on_gpu && outcome.err.find("CUDA: ") != std::string::npos) GTEST_SKIP() << "no CUDA device";
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   const Json result = Json::parse(outcome.out);
@@ -67,8 +67,9 @@ TEST_P(Golden, Reproduced) {
   }
   if (on_gpu) {
     EXPECT_LE(std::abs(nll_sum) / static_cast<double>(nll.size()), 0.03);
-    std::printf("overlap mean %.4f worst %.4f, NLL apart %.4f in the mean, %.4f in the worst chunk\n",
-                mean, worst, std::abs(nll_sum) / static_cast<double>(nll.size()), nll_apart);
+    std::printf(
+        "overlap mean %.4f worst %.4f, NLL apart %.4f in the mean, %.4f in the worst chunk\n", mean,
+        worst, std::abs(nll_sum) / static_cast<double>(nll.size()), nll_apart);
     return;
   }
   EXPECT_LE(nll_apart, 0.002);

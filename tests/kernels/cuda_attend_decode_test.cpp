@@ -31,9 +31,12 @@ std::ostream& operator<<(std::ostream& out, const Shape& s) {
 
 float rounded(DType dtype, float x) {
   switch (dtype) {
-    case DType::kBF16: return reference::bf16_to_float(reference::float_to_bf16(x));
-    case DType::kF16: return reference::half_to_float(reference::float_to_half(x));
-    default: return x;
+    case DType::kBF16:
+      return reference::bf16_to_float(reference::float_to_bf16(x));
+    case DType::kF16:
+      return reference::half_to_float(reference::float_to_half(x));
+    default:
+      return x;
   }
 }
 
@@ -194,9 +197,11 @@ TEST_F(CudaAttendDecode, ServesListsOfSequencesAndGraphs) {
   std::vector<AttendArgs> list;
   for (unsigned i = 0; i < 45; ++i) {  // more than one launch takes
     const int64_t n = 20 + 50 * i;
-    const Shape s = i % 15 == 14
-                        ? Shape{1, 4, 1, 128, n, 3, n / 2, static_cast<int32_t>(n / 5), DType::kBF16, kHalves}
-                        : Shape{1, 6, 2, 64, n, 3, n / 2, static_cast<int32_t>(n / 5), DType::kF16, kHalves, 100};
+    const Shape s =
+        i % 15 == 14
+            ? Shape{1, 4, 1, 128, n, 3, n / 2, static_cast<int32_t>(n / 5), DType::kBF16, kHalves}
+            : Shape{1,           6,       2,  64, n, 3, n / 2, static_cast<int32_t>(n / 5),
+                    DType::kF16, kHalves, 100};
     cases.push_back(std::make_unique<Case>(s, 100 + i));
     list.push_back(cases.back()->args(true));
   }

@@ -37,9 +37,12 @@ constexpr auto kHalves = RopeLayout::kHalves;
 
 float rounded(float x, DType dtype) {
   switch (dtype) {
-    case DType::kF16: return reference::half_to_float(reference::float_to_half(x));
-    case DType::kBF16: return reference::bf16_to_float(reference::float_to_bf16(x));
-    default: return x;
+    case DType::kF16:
+      return reference::half_to_float(reference::float_to_half(x));
+    case DType::kBF16:
+      return reference::bf16_to_float(reference::float_to_bf16(x));
+    default:
+      return x;
   }
 }
 
@@ -139,7 +142,7 @@ std::vector<float> plain(const Case& c) {
 // type; for others, and for F32 pages, sums are f32 and only their order differs.
 double tolerance(const Shape& s) {
   const bool fast = s.dtype != DType::kF32 && (s.head_dim == 64 || s.head_dim == 128);
-  if (!fast) return 4e-6;  // measured: 8e-7
+  if (!fast) return 4e-6;                          // measured: 8e-7
   return s.dtype == DType::kBF16 ? 1.6e-2 : 2e-3;  // measured: 9.1e-3 and 1.05e-3
 }
 
@@ -172,11 +175,24 @@ std::vector<Shape> shapes() {
   for (const int64_t n_queries : {1, 2, 7, 64, 130}) {
     for (const auto& h : heads) {
       for (const int32_t head_dim : {8, 64, 80, 128, 256}) {
-        Shape s{n_queries, h[0], h[1], head_dim, 0, 0, 0, 0, dtypes[i % 3],
-                i / 2 % 2 == 0 ? kHalves : kPairs, i % 7 == 0 ? 0 : 133};
+        Shape s{n_queries,
+                h[0],
+                h[1],
+                head_dim,
+                0,
+                0,
+                0,
+                0,
+                dtypes[i % 3],
+                i / 2 % 2 == 0 ? kHalves : kPairs,
+                i % 7 == 0 ? 0 : 133};
         switch (i % 4) {
-          case 0: s.n_tokens = n_queries; break;  // a first chunk
-          case 1: s.n_tokens = n_queries + 517; break;
+          case 0:
+            s.n_tokens = n_queries;
+            break;  // a first chunk
+          case 1:
+            s.n_tokens = n_queries + 517;
+            break;
           case 2:
             s.n_tokens = 1'100;
             s.n_global = 5;
@@ -221,8 +237,8 @@ TEST_F(CudaAttend, EqualsTheReferenceToRounding) {
   for (int i = 0; i < 6; ++i) {
     RecordProperty("largest_difference_" + std::to_string(i), std::to_string(most[i]));
     std::printf("largest difference, %s, %s kernels: %.2e\n",
-                dtype_info(static_cast<DType>(i / 2)).name.data(),
-                i % 2 == 0 ? "general" : "fast", most[i]);
+                dtype_info(static_cast<DType>(i / 2)).name.data(), i % 2 == 0 ? "general" : "fast",
+                most[i]);
   }
 }
 
@@ -425,8 +441,7 @@ TEST_F(CudaKvAppend, EqualsTheReferenceBitForBit) {
         for (const bool is_v : {false, true}) {
           void* const* want = is_v ? cache.host_pages().v : cache.host_pages().k;
           DeviceArray<unsigned char*> table(static_cast<size_t>(n_pages));
-          device().copy(stream_, table.data(),
-                        is_v ? cache.device_pages.v : cache.device_pages.k,
+          device().copy(stream_, table.data(), is_v ? cache.device_pages.v : cache.device_pages.k,
                         static_cast<size_t>(n_pages) * sizeof(void*));
           const std::vector<unsigned char*> pages = table.download();
           for (int64_t p = 0; p < n_pages; ++p) {

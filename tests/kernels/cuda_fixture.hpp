@@ -40,7 +40,8 @@ class CudaTest : public testing::Test {
 template <class T>
 class DeviceArray {
  public:
-  explicit DeviceArray(size_t n) : n_(n), data_(static_cast<T*>(cuda_device()->allocate(n * sizeof(T)))) {}
+  explicit DeviceArray(size_t n)
+      : n_(n), data_(static_cast<T*>(cuda_device()->allocate(n * sizeof(T)))) {}
   explicit DeviceArray(const std::vector<T>& from) : DeviceArray(from.size()) { upload(from); }
   ~DeviceArray() { cuda_device()->release(data_, n_ * sizeof(T)); }
   DeviceArray(const DeviceArray&) = delete;
@@ -92,7 +93,9 @@ class TwinCache {
         std::memcpy(page.data(), sources[which][p], page_bytes);
         for (int32_t h = 0; h < n_kv_heads; ++h) {  // 0xFF…: NaN in every type
           for (int64_t t = std::max<int64_t>(0, n_tokens - p * kPageTokens); t < kPageTokens; ++t) {
-            std::memset(page.data() + (static_cast<size_t>(h) * kPageTokens + static_cast<size_t>(t)) * row, 0xFF, row);
+            std::memset(
+                page.data() + (static_cast<size_t>(h) * kPageTokens + static_cast<size_t>(t)) * row,
+                0xFF, row);
           }
         }
         memory_.push_back(std::make_unique<DeviceArray<unsigned char>>(page));

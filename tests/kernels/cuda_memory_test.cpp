@@ -36,8 +36,8 @@ TEST_F(CudaMemory, AllocatesAlignedMemoryAndCopies) {
 
 TEST_F(CudaMemory, RefusesWhatTheDeviceCannotHold) {
   const auto free = static_cast<size_t>(device().info().memory_free);
-  for (const size_t bytes : {free + (size_t{1} << 30), free * 2, free * 16,
-                             std::numeric_limits<size_t>::max() / 2}) {
+  for (const size_t bytes :
+       {free + (size_t{1} << 30), free * 2, free * 16, std::numeric_limits<size_t>::max() / 2}) {
     try {
       device().release(device().allocate(bytes), bytes);
       ADD_FAILURE() << bytes << " bytes were granted";

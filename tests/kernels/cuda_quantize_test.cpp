@@ -23,7 +23,9 @@ std::vector<float> normal_floats(size_t n, unsigned seed) {
   return out;
 }
 
-size_t size(int64_t n) { return static_cast<size_t>(n); }
+size_t size(int64_t n) {
+  return static_cast<size_t>(n);
+}
 
 std::vector<float> reversed(std::vector<float> x) {
   std::reverse(x.begin(), x.end());
@@ -89,7 +91,8 @@ class Twin {
           const size_t at = size(head * kPageTokens + t % kPageTokens) * row;
           std::vector<unsigned char> got(row);
           cuda_device()->download(s, got.data(), static_cast<unsigned char*>(page) + at, row);
-          expect_same(got, static_cast<unsigned char*>((is_v ? p.v : p.k)[t / kPageTokens]) + at, size(t));
+          expect_same(got, static_cast<unsigned char*>((is_v ? p.v : p.k)[t / kPageTokens]) + at,
+                      size(t));
           ASSERT_FALSE(testing::Test::HasFailure());
         }
       }
@@ -125,17 +128,19 @@ TEST_F(CudaQuantize, GivesTheReferencesBits) {
         std::mt19937 random(seed);
         for (int i = 0; i < 2'000; ++i) k[random() % k.size()] *= 50;
         for (int i = 0; i < 3; ++i) k[random() % k.size()] = i == 0 ? kNan : i == 1 ? kInf : -kInf;
-        for (size_t i = size(256 * n_kv_heads * head_dim); i < size(384 * n_kv_heads * head_dim); ++i) {
+        for (size_t i = size(256 * n_kv_heads * head_dim); i < size(384 * n_kv_heads * head_dim);
+             ++i) {
           k[i] = i % 2 == 0 ? 0.0F : -0.0F;
         }
-        for (size_t i = size(384 * n_kv_heads * head_dim); i < size(512 * n_kv_heads * head_dim); ++i) {
+        for (size_t i = size(384 * n_kv_heads * head_dim); i < size(512 * n_kv_heads * head_dim);
+             ++i) {
           k[i] *= 1e-42F;  // a scale that is denormal, or 0
         }
         const Twin twin(dtype, n_kv_heads, head_dim, k);
         twin.quantize(128, 1'280);
         twin.expect_same_bits();
-        ASSERT_FALSE(HasFailure()) << dtype_info(dtype).name << ", heads " << n_kv_heads << ", head_dim "
-                                   << head_dim;
+        ASSERT_FALSE(HasFailure())
+            << dtype_info(dtype).name << ", heads " << n_kv_heads << ", head_dim " << head_dim;
       }
     }
   }
@@ -143,7 +148,8 @@ TEST_F(CudaQuantize, GivesTheReferencesBits) {
 
 TEST_F(CudaQuantize, EveryTieGoesToTheEvenNumber) {
   std::vector<float> k(size(128) * 64);
-  for (size_t i = 0; i < k.size(); ++i) k[i] = static_cast<float>(static_cast<int>(i % 509) - 254) / 2;
+  for (size_t i = 0; i < k.size(); ++i)
+    k[i] = static_cast<float>(static_cast<int>(i % 509) - 254) / 2;
   for (const DType dtype : {DType::kF16, DType::kBF16, DType::kF32}) {
     const Twin twin(dtype, 1, 64, k);
     twin.quantize(0, 128);
@@ -158,7 +164,8 @@ TEST_F(CudaQuantize, AListOfAnyKindIsWhatItsEntriesAre) {
     const DType dtype = i % 10 == 9 ? DType::kF32 : i < 25 ? DType::kBF16 : DType::kF16;
     const int32_t heads = 1 + i % 3, dim = i % 4 == 0 ? 64 : 128;
     twins.push_back(std::make_unique<Twin>(
-        dtype, heads, dim, normal_floats(size((130 + 97 * (i % 11)) * heads * dim), 50 + static_cast<unsigned>(i))));
+        dtype, heads, dim,
+        normal_floats(size((130 + 97 * (i % 11)) * heads * dim), 50 + static_cast<unsigned>(i))));
     const int64_t end = i == 5 ? 0 : twins.back()->n_complete();
     reference::quantize_keys({twins.back()->host(), 0, end});
     list.push_back({twins.back()->on_device(), 0, end});
@@ -175,7 +182,8 @@ TEST_F(CudaQuantize, RefusesWhatIsOutOfRange) {
   bad[1].begin = 1;
   bad[2].end = 200;
   bad[3].begin = 256;
-  for (const QuantizeKeysArgs& a : bad) EXPECT_THROW(device().quantize_keys(stream_, {&a, 1}), Error);
+  for (const QuantizeKeysArgs& a : bad)
+    EXPECT_THROW(device().quantize_keys(stream_, {&a, 1}), Error);
   EXPECT_TRUE(device().scores_int8());
 }
 
@@ -196,9 +204,12 @@ TEST_F(CudaQuantize, AttendsInInt8AsTheReference) {
     int32_t n_heads, n_kv_heads, head_dim;
     DType dtype;
   };
-  for (const Shape& c : {Shape{1, 8, 2, 128, DType::kF16}, {33, 9, 3, 64, DType::kBF16}, {5, 4, 4, 20, DType::kF32},
+  for (const Shape& c : {Shape{1, 8, 2, 128, DType::kF16},
+                         {33, 9, 3, 64, DType::kBF16},
+                         {5, 4, 4, 20, DType::kF32},
                          {300, 4, 1, 128, DType::kF16}}) {
-    const Twin twin(c.dtype, c.n_kv_heads, c.head_dim, normal_floats(size(900 * c.n_kv_heads * c.head_dim), 21));
+    const Twin twin(c.dtype, c.n_kv_heads, c.head_dim,
+                    normal_floats(size(900 * c.n_kv_heads * c.head_dim), 21));
     twin.quantize(0, 896);
     const std::vector<float> q = normal_floats(size(c.n_queries * c.n_heads * c.head_dim), 22);
     const std::vector<float> angles = normal_floats(size(1'000 * c.head_dim / 2), 23);
@@ -209,8 +220,19 @@ TEST_F(CudaQuantize, AttendsInInt8AsTheReference) {
     const int32_t n_recalled = 7;
     for (const int64_t int8_end : {128, 384, 896}) {
       std::vector<float> want(q.size());
-      AttendArgs a{q.data(), c.n_queries, c.n_heads, twin.host(), 900, 20, recalled.data(), &n_recalled, 500,
-                   {cosines.data(), sines.data(), 1'000, RopeLayout::kHalves}, 0.1F, want.data(), int8_end};
+      AttendArgs a{q.data(),
+                   c.n_queries,
+                   c.n_heads,
+                   twin.host(),
+                   900,
+                   20,
+                   recalled.data(),
+                   &n_recalled,
+                   500,
+                   {cosines.data(), sines.data(), 1'000, RopeLayout::kHalves},
+                   0.1F,
+                   want.data(),
+                   int8_end};
       reference::attend(a);
       const DeviceArray<float> q_at(q), cos_at(cosines), sin_at(sines);
       const DeviceArray<int32_t> recalled_at(recalled), n_at(std::vector<int32_t>{n_recalled});
@@ -226,8 +248,8 @@ TEST_F(CudaQuantize, AttendsInInt8AsTheReference) {
       device().attend(stream_, {&a, 1});
       const std::vector<float> got = out.download();
       for (size_t i = 0; i < got.size(); ++i) {
-        ASSERT_NEAR(got[i], want[i], 2e-3) << "T " << c.n_queries << ", head_dim " << c.head_dim << ", int8 to "
-                                           << int8_end << ", at " << i;
+        ASSERT_NEAR(got[i], want[i], 2e-3) << "T " << c.n_queries << ", head_dim " << c.head_dim
+                                           << ", int8 to " << int8_end << ", at " << i;
       }
     }
   }
@@ -257,8 +279,8 @@ void expect_the_references_picks(const ScoreCase& c, bool integers, unsigned see
   twin.quantize(0, std::min(c.int8_end, twin.n_complete()));
   const auto n_picks = size(n_voters(c.n_queries, c.vote_stride) * c.n_heads * c.top_k);
   std::vector<int32_t> want(n_picks, -2);
-  ScoreArgs a{q.data(), c.n_queries, c.n_heads, twin.host(), c.middle_begin, c.middle_end, c.top_k,
-              c.vote_stride, c.block1, want.data(), c.int8_end};
+  ScoreArgs a{q.data(), c.n_queries,   c.n_heads, twin.host(), c.middle_begin, c.middle_end,
+              c.top_k,  c.vote_stride, c.block1,  want.data(), c.int8_end};
   reference::score(a);
   const DeviceArray<float> q_device(q);
   DeviceArray<int32_t> picks(n_picks);
@@ -282,11 +304,13 @@ void expect_the_references_picks(const ScoreCase& c, bool integers, unsigned see
     ++n_different;
     first = i;
   }
-  ASSERT_EQ(n_different, 0U) << "T " << c.n_queries << ", heads " << c.n_heads << "/" << c.n_kv_heads << ", head_dim "
-                             << c.head_dim << ", middle [" << c.middle_begin << ", " << c.middle_end << "), int8 to "
-                             << c.int8_end << ", top_k " << c.top_k << ", stride " << c.vote_stride << ", block1 "
-                             << c.block1 << ", " << dtype_info(c.dtype).name << ": of " << n_picks
-                             << " picks, the first at " << first << ": " << got[first] << ", not " << want[first];
+  ASSERT_EQ(n_different, 0U) << "T " << c.n_queries << ", heads " << c.n_heads << "/"
+                             << c.n_kv_heads << ", head_dim " << c.head_dim << ", middle ["
+                             << c.middle_begin << ", " << c.middle_end << "), int8 to "
+                             << c.int8_end << ", top_k " << c.top_k << ", stride " << c.vote_stride
+                             << ", block1 " << c.block1 << ", " << dtype_info(c.dtype).name
+                             << ": of " << n_picks << " picks, the first at " << first << ": "
+                             << got[first] << ", not " << want[first];
 }
 
 std::vector<ScoreCase> all_in_int8() {

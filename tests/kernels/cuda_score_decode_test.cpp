@@ -38,7 +38,8 @@ float rounded(DType dtype, float x) {
 class Case {
  public:
   Case(const Shape& s, Values values, unsigned seed)
-      : shape(s), n_picks(static_cast<size_t>(n_voters(s.n_queries, s.stride) * s.n_heads * s.top_k)) {
+      : shape(s),
+        n_picks(static_cast<size_t>(n_voters(s.n_queries, s.stride) * s.n_heads * s.top_k)) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
     const auto draw = [&] {
@@ -65,7 +66,9 @@ class Case {
     return {queries,   shape.n_queries, shape.n_heads, pages, shape.begin,
             shape.end, shape.top_k,     shape.stride,  false, out};
   }
-  ScoreArgs device_args() const { return args(q_device->data(), cache->device_pages, picks->data()); }
+  ScoreArgs device_args() const {
+    return args(q_device->data(), cache->device_pages, picks->data());
+  }
   std::vector<int32_t> reference() const {
     std::vector<int32_t> out(n_picks);
     reference::score(args(q.data(), cache->host_pages(), out.data()));
@@ -73,7 +76,8 @@ class Case {
   }
   std::vector<int32_t> result() const {
     std::vector<int32_t> out = picks->download();
-    for (size_t i = n_picks; i < out.size(); ++i) EXPECT_EQ(out[i], static_cast<int32_t>(0xA5A5A5A5));
+    for (size_t i = n_picks; i < out.size(); ++i)
+      EXPECT_EQ(out[i], static_cast<int32_t>(0xA5A5A5A5));
     out.resize(n_picks);
     return out;
   }
@@ -84,8 +88,12 @@ class Case {
     const int64_t head = row % shape.n_heads, kv_head = head / (shape.n_heads / shape.n_kv_heads);
     double sum = 0;
     for (int64_t i = 0; i < shape.head_dim; ++i) {
-      sum += static_cast<double>(q[static_cast<size_t>((query * shape.n_heads + head) * shape.head_dim + i)]) *
-             rounded(shape.dtype, k[static_cast<size_t>((position * shape.n_kv_heads + kv_head) * shape.head_dim + i)]);
+      sum +=
+          static_cast<double>(
+              q[static_cast<size_t>((query * shape.n_heads + head) * shape.head_dim + i)]) *
+          rounded(
+              shape.dtype,
+              k[static_cast<size_t>((position * shape.n_kv_heads + kv_head) * shape.head_dim + i)]);
     }
     return sum;
   }
@@ -126,7 +134,7 @@ const Shape kShapes[] = {
     {8, 32, 8, 128, 31, 1111, 1120, 4, 1, DType::kBF16},
     {8, 32, 8, 128, 31, 1111, 1120, 4, 3, DType::kBF16},
     {5, 6, 3, 64, 17, 900, 920, 9, 2, DType::kBF16},
-    {8, 16, 1, 64, 5, 700, 720, 4, 1, DType::kF16},   // 128 columns
+    {8, 16, 1, 64, 5, 700, 720, 4, 1, DType::kF16},  // 128 columns
     {3, 14, 2, 64, 5, 2700, 2720, 12, 1, DType::kBF16},
     {1, 4, 2, 80, 7, 800, 810, 4, 1, DType::kBF16},
     {4, 4, 2, 96, 7, 800, 810, 3, 1, DType::kF16},
@@ -173,25 +181,29 @@ TEST_F(CudaScoreDecode, ServesListsOfSequences) {
   std::vector<ScoreArgs> list;
   for (unsigned i = 0; i < 60; ++i) {  // more than one launch takes
     const int64_t end = 40 + 37 * i * (i % 3 == 0 ? 3 : 1);
-    cases.push_back(std::make_unique<Case>(
-        Shape{1, 6, 2, 64, 1 + i % 37, end, end + 5, 4, 1, DType::kF16}, Values::kIntegers, 200 + i));
+    cases.push_back(
+        std::make_unique<Case>(Shape{1, 6, 2, 64, 1 + i % 37, end, end + 5, 4, 1, DType::kF16},
+                               Values::kIntegers, 200 + i));
     list.push_back(cases.back()->device_args());
   }
   for (unsigned i = 0; i < 6; ++i) {  // another geometry
     const int64_t end = 1000 + 100 * i;
-    cases.push_back(std::make_unique<Case>(
-        Shape{2, 8, 2, 128, 1 + i % 37, end, end + 5, 4, 1, DType::kBF16}, Values::kIntegers, 300 + i));
+    cases.push_back(
+        std::make_unique<Case>(Shape{2, 8, 2, 128, 1 + i % 37, end, end + 5, 4, 1, DType::kBF16},
+                               Values::kIntegers, 300 + i));
     list.push_back(cases.back()->device_args());
   }
   score(list);
-  for (size_t i = 0; i < cases.size(); ++i) EXPECT_EQ(cases[i]->result(), cases[i]->reference()) << i;
+  for (size_t i = 0; i < cases.size(); ++i)
+    EXPECT_EQ(cases[i]->result(), cases[i]->reference()) << i;
 
   for (const auto& c : cases) c->poison();
   own_->synchronize();
   cuda::Graph graph(own_->get().stream, [&] { cuda::score_decode(own_->get(), list); });
   graph.launch();
   own_->synchronize();
-  for (size_t i = 0; i < cases.size(); ++i) EXPECT_EQ(cases[i]->result(), cases[i]->reference()) << i;
+  for (size_t i = 0; i < cases.size(); ++i)
+    EXPECT_EQ(cases[i]->result(), cases[i]->reference()) << i;
 }
 
 TEST_F(CudaScoreDecode, RefusesWhatItDoesNotServe) {

@@ -37,9 +37,12 @@ enum class Values { kIntegers, kNormal, kNegativeScores };
 
 float rounded(DType dtype, float x) {
   switch (dtype) {
-    case DType::kF16: return reference::half_to_float(reference::float_to_half(x));
-    case DType::kBF16: return reference::bf16_to_float(reference::float_to_bf16(x));
-    default: return x;
+    case DType::kF16:
+      return reference::half_to_float(reference::float_to_half(x));
+    case DType::kBF16:
+      return reference::bf16_to_float(reference::float_to_bf16(x));
+    default:
+      return x;
   }
 }
 
@@ -59,8 +62,9 @@ class Case {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
     const auto draw = [&](bool key) {
-      const float x = values == Values::kNormal ? normal(random)
-                                                : static_cast<float>(static_cast<int>(random() % 7) - 3);
+      const float x = values == Values::kNormal
+                          ? normal(random)
+                          : static_cast<float>(static_cast<int>(random() % 7) - 3);
       return values == Values::kNegativeScores ? (key ? -1 : 1) * (std::abs(x) + 1) : x;
     };
     q.resize(static_cast<size_t>(s.n_queries * s.n_heads * s.head_dim));
@@ -75,11 +79,14 @@ class Case {
     picks = std::make_unique<DeviceArray<int32_t>>(n_picks());
   }
   size_t n_picks() const {
-    return static_cast<size_t>(n_voters(shape.n_queries, shape.vote_stride) * shape.n_heads * shape.top_k);
+    return static_cast<size_t>(n_voters(shape.n_queries, shape.vote_stride) * shape.n_heads *
+                               shape.top_k);
   }
   ScoreArgs args(const float* q_at, const KvPages& pages, int32_t* picks_at) const {
-    return {q_at,           shape.n_queries,  shape.n_heads, pages,
-            shape.middle_begin, shape.middle_end, shape.top_k, shape.vote_stride, shape.block1, picks_at};
+    return {q_at,        shape.n_queries,    shape.n_heads,
+            pages,       shape.middle_begin, shape.middle_end,
+            shape.top_k, shape.vote_stride,  shape.block1,
+            picks_at};
   }
   ScoreArgs device_args() {
     if (!cache) place();
@@ -115,10 +122,13 @@ class Case {
     const int32_t kv = head / (shape.n_heads / shape.n_kv_heads);
     double sum = 0;
     for (int32_t i = 0; i < shape.head_dim; ++i) {
-      sum += static_cast<double>(q[static_cast<size_t>((query * shape.n_heads + head) * shape.head_dim + i)]) *
-             static_cast<double>(rounded(
-                 shape.dtype,
-                 k[static_cast<size_t>((static_cast<int64_t>(position) * shape.n_kv_heads + kv) * shape.head_dim + i)]));
+      sum +=
+          static_cast<double>(
+              q[static_cast<size_t>((query * shape.n_heads + head) * shape.head_dim + i)]) *
+          static_cast<double>(rounded(
+              shape.dtype,
+              k[static_cast<size_t>(
+                  (static_cast<int64_t>(position) * shape.n_kv_heads + kv) * shape.head_dim + i)]));
     }
     return sum;
   }
@@ -150,7 +160,8 @@ class Case {
 };
 
 // What differs, in few words.
-void expect_same(const std::vector<int32_t>& got, const std::vector<int32_t>& want, const Shape& shape) {
+void expect_same(const std::vector<int32_t>& got, const std::vector<int32_t>& want,
+                 const Shape& shape) {
   ASSERT_EQ(got.size(), want.size());
   size_t n = 0, first = got.size();
   for (size_t i = 0; i < got.size(); ++i) {
@@ -174,8 +185,8 @@ std::vector<Shape> general_shapes() {
       for (const int32_t head_dim : {8, 20, 64, 80, 128, 256}) {
         const auto& m = middles[(i * 7 + i / 4) % 4];
         if (n_queries * h[0] * head_dim * (m[1] - m[0]) < 15'000'000) {
-          all.push_back({n_queries, h[0], h[1], head_dim, m[0], m[1], top_k[i % 5], i % 3 == 0 ? 3 : 1,
-                         i % 2 == 1, dtypes[i % 3]});
+          all.push_back({n_queries, h[0], h[1], head_dim, m[0], m[1], top_k[i % 5],
+                         i % 3 == 0 ? 3 : 1, i % 2 == 1, dtypes[i % 3]});
         }
         ++i;
       }
@@ -197,8 +208,8 @@ std::vector<Shape> fast_shapes() {
         for (const bool block1 : {false, true}) {
           const auto& m = middles[(i * 5 + i / 6) % 6];
           if (n_queries * h[0] * head_dim * (m[1] - m[0]) < 25'000'000) {
-            all.push_back({n_queries, h[0], h[1], head_dim, m[0], m[1], top_k[i % 5], i % 4 == 3 ? 2 : 1,
-                           block1, i % 3 == 2 ? DType::kF16 : DType::kBF16});
+            all.push_back({n_queries, h[0], h[1], head_dim, m[0], m[1], top_k[i % 5],
+                           i % 4 == 3 ? 2 : 1, block1, i % 3 == 2 ? DType::kF16 : DType::kBF16});
           }
           ++i;
         }
@@ -305,10 +316,10 @@ TEST_F(CudaScore, AListGivesWhatItsSequencesGiveAlone) {
   std::vector<std::unique_ptr<Case>> cases;
   for (int i = 0; i < 19; ++i) {  // more than one launch
     const int32_t top_k = i < 14 ? 4 : 16;
-    cases.push_back(std::make_unique<Case>(
-        Shape{i == 5 ? 0 : 40 + i, 4, 2, i < 17 ? 64 : 80, 32, 700 + 531 * i, top_k, 1 + i % 2, i > 15,
-              DType::kBF16},
-        Values::kIntegers, 20 + static_cast<unsigned>(i)));
+    cases.push_back(
+        std::make_unique<Case>(Shape{i == 5 ? 0 : 40 + i, 4, 2, i < 17 ? 64 : 80, 32, 700 + 531 * i,
+                                     top_k, 1 + i % 2, i > 15, DType::kBF16},
+                               Values::kIntegers, 20 + static_cast<unsigned>(i)));
   }
   std::vector<ScoreArgs> list;
   std::vector<std::vector<int32_t>> alone;

@@ -24,21 +24,24 @@ struct VoteCase {
 
 std::ostream& operator<<(std::ostream& out, const VoteCase& c) {
   return out << c.n_picks << " picks, middle [" << c.begin << ", " << c.end << "), " << c.n_anchors
-             << " anchors, " << c.n_distinct << " distinct, " << c.strays << "% strays, " << c.n_tops << " tops";
+             << " anchors, " << c.n_distinct << " distinct, " << c.strays << "% strays, "
+             << c.n_tops << " tops";
 }
 
 std::vector<int32_t> draw_picks(const VoteCase& c, unsigned seed) {
   std::mt19937_64 random(seed);
   const auto middle = static_cast<uint64_t>(c.end - c.begin);
   std::vector<int32_t> from(static_cast<size_t>(c.n_distinct));
-  for (int32_t& p : from) p = static_cast<int32_t>(c.begin + static_cast<int64_t>(random() % middle));
+  for (int32_t& p : from)
+    p = static_cast<int32_t>(c.begin + static_cast<int64_t>(random() % middle));
   std::vector<int32_t> picks(static_cast<size_t>(c.n_picks));
   for (int32_t& p : picks) {
     if (static_cast<int32_t>(random() % 100) < c.strays) {
       const int64_t stray[] = {-1, c.begin - 1, c.end, c.end + 1000, INT32_MIN};
       p = static_cast<int32_t>(stray[random() % 5]);
     } else if (c.n_tops > 0 && random() % 2 == 0) {
-      p = static_cast<int32_t>(c.begin + static_cast<int64_t>(random() % static_cast<uint64_t>(c.n_tops)));
+      p = static_cast<int32_t>(c.begin +
+                               static_cast<int64_t>(random() % static_cast<uint64_t>(c.n_tops)));
     } else if (from.empty()) {
       p = static_cast<int32_t>(c.begin + static_cast<int64_t>(random() % middle));
     } else {
@@ -176,12 +179,23 @@ std::vector<int32_t> reference_expand(const ExpandCase& c, const std::vector<int
 
 TEST_F(CudaExpand, EqualsTheReferenceInOneList) {
   const ExpandCase cases[] = {
-      {0, 32, 32, 5000},         {1, 32, 32, 33},          {1, 1, 0, 1},
-      {36, 32, 32, 2000},        {127, 32, 32, 4000},      {127, 32, 32, 1'000'000},
-      {256, 32, 32, 131'072},    {256, 16, 32, 1'048'576}, {1024, 3, 0, 10'000},
-      {1023, 100, 5, 4'194'304}, {4096, 1, 5, 4'194'304},  {4097, 1, 5, 20'000},
-      {9000, 7, 5, 1'048'577},   {12'000, 2, 31, 30'001},  {50, 4096, 31, 300'000},
-      {3, 1'000'000, 31, 5000},  {2, 33, 100, 2'000'000'000},
+      {0, 32, 32, 5000},
+      {1, 32, 32, 33},
+      {1, 1, 0, 1},
+      {36, 32, 32, 2000},
+      {127, 32, 32, 4000},
+      {127, 32, 32, 1'000'000},
+      {256, 32, 32, 131'072},
+      {256, 16, 32, 1'048'576},
+      {1024, 3, 0, 10'000},
+      {1023, 100, 5, 4'194'304},
+      {4096, 1, 5, 4'194'304},
+      {4097, 1, 5, 20'000},
+      {9000, 7, 5, 1'048'577},
+      {12'000, 2, 31, 30'001},
+      {50, 4096, 31, 300'000},
+      {3, 1'000'000, 31, 5000},
+      {2, 33, 100, 2'000'000'000},
   };
   std::mt19937_64 random(3);
   std::vector<std::unique_ptr<DeviceArray<int32_t>>> memory;
@@ -195,7 +209,8 @@ TEST_F(CudaExpand, EqualsTheReferenceInOneList) {
   for (const ExpandCase& c : cases) {
     std::vector<int32_t> anchors;
     for (int32_t i = 0; i < c.n_anchors; ++i) {
-      anchors.push_back(static_cast<int32_t>(c.begin + static_cast<int64_t>(random() % static_cast<uint64_t>(c.end - c.begin))));
+      anchors.push_back(static_cast<int32_t>(
+          c.begin + static_cast<int64_t>(random() % static_cast<uint64_t>(c.end - c.begin))));
     }
     const size_t room = anchors.size() * static_cast<size_t>(c.span);
     const int32_t* on_device = keep(anchors.empty() ? std::vector<int32_t>{1} : anchors);

@@ -22,8 +22,7 @@ __device__ Source source_of(const AttendArgs& a, int32_t scope, int32_t kv_head,
   if (lane >= kUnit || j >= scope) return {nullptr, nullptr};
   constexpr uint32_t kPage = kPageTokens;
   const auto token = static_cast<uint32_t>(device_token(a, scope, j));
-  const uint32_t piece =
-      (static_cast<uint32_t>(kv_head) * kPage + token % kPage) * (kHeadDim / 8);
+  const uint32_t piece = (static_cast<uint32_t>(kv_head) * kPage + token % kPage) * (kHeadDim / 8);
   return {static_cast<const uint4*>(a.pages.k[token / kPage]) + piece,
           static_cast<const uint4*>(a.pages.v[token / kPage]) + piece};
 }
@@ -39,8 +38,8 @@ template <class T, int kHeadDim, int kAhead, class Meanwhile>
 __device__ void pack_unit(const Batch& batch, const Sequence& s, const Source& source,
                           int32_t kv_head, int32_t first, int32_t lane, Meanwhile&& meanwhile) {
   constexpr int kPieces = kHeadDim / 8;
-  constexpr int kLanes = kPieces / 2;                  // of one row
-  constexpr int kRows = 32 / kLanes;                   // at once
+  constexpr int kLanes = kPieces / 2;  // of one row
+  constexpr int kRows = 32 / kLanes;   // at once
   const int32_t c = lane % kLanes;
   auto* to_k = static_cast<uint4*>(batch.rows) +
                (s.k_row + int64_t{kv_head} * s.capacity + first + lane / kLanes) * kPieces + c;
@@ -83,8 +82,7 @@ __device__ void pack_unit(const Batch& batch, const Sequence& s, const Source& s
 
 // All of it ahead of the attention, a unit a warp. blockIdx.y: sequence.
 template <class T, int kHeadDim>
-__global__ void __launch_bounds__(256, 4)
-    sm90_pack_kernel(const __grid_constant__ Batch batch) {
+__global__ void __launch_bounds__(256, 4) sm90_pack_kernel(const __grid_constant__ Batch batch) {
   constexpr int64_t kKeys = Tiling<kHeadDim>::kKeys;
   const Sequence& s = batch.sequences[blockIdx.y];
   if (!s.packed) return;
@@ -150,7 +148,9 @@ class PackedTiles {
   __device__ PackedTiles(const Batch& batch, const Sequence& s, int32_t kv_head, int32_t begin,
                          int32_t end, int32_t lane)
       : flags_(batch.flags + s.first_flag + kv_head * (s.capacity / kKeys)),
-        ready_(s.packed ? end : begin), end_(end), lane_(lane) {}
+        ready_(s.packed ? end : begin),
+        end_(end),
+        lane_(lane) {}
 
   __device__ void wait(int32_t tile) {
     if (tile < ready_) return;

@@ -23,10 +23,10 @@ struct Barrier {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(this)) : "memory");
   }
   __device__ void arrive_expecting(uint32_t bytes) {
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
-                     shared_address(this)),
-                 "r"(bytes)
-                 : "memory");
+    asm volatile(
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(this)),
+        "r"(bytes)
+        : "memory");
   }
   // The same barrier of another block of the cluster.
   __device__ void arrive_at(uint32_t rank) {
@@ -83,8 +83,7 @@ __device__ inline void copy_box(void* to, const CUtensorMap& map, int32_t x, int
   asm volatile(
       "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
       " [%0], [%1, {%2, %3, %4}], [%5];" ::"r"(shared_address(to)),
-      "l"(reinterpret_cast<uint64_t>(&map)), "r"(x), "r"(y), "r"(z),
-      "r"(shared_address(&barrier))
+      "l"(reinterpret_cast<uint64_t>(&map)), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier))
       : "memory");
 }
 // The same to the same place in all blocks of the cluster that the mask names, each one's barrier counting it.
@@ -93,8 +92,8 @@ __device__ inline void copy_box_to(uint16_t blocks, void* to, const CUtensorMap&
   asm volatile(
       "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
       ".multicast::cluster [%0], [%1, {%2, %3, %4}], [%5], %6;" ::"r"(shared_address(to)),
-      "l"(reinterpret_cast<uint64_t>(&map)), "r"(x), "r"(y), "r"(z),
-      "r"(shared_address(&barrier)), "h"(blocks)
+      "l"(reinterpret_cast<uint64_t>(&map)), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier)),
+      "h"(blocks)
       : "memory");
 }
 __device__ inline void prefetch_map(const CUtensorMap& map) {
@@ -131,7 +130,9 @@ __device__ inline void named_arrive(int32_t id, int32_t threads) {
 }
 
 // Around asynchronous matrix products.
-__device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ inline void wgmma_fence() {
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
 __device__ inline void wgmma_commit() {
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }

@@ -19,10 +19,18 @@ struct PairOf<__nv_bfloat16> {
   using Type = __nv_bfloat162;
 };
 
-__device__ inline float2 widened(__half2 x) { return __half22float2(x); }
-__device__ inline float2 widened(__nv_bfloat162 x) { return __bfloat1622float2(x); }
-__device__ inline void round_to(__half2& to, float2 x) { to = __float22half2_rn(x); }
-__device__ inline void round_to(__nv_bfloat162& to, float2 x) { to = __float22bfloat162_rn(x); }
+__device__ inline float2 widened(__half2 x) {
+  return __half22float2(x);
+}
+__device__ inline float2 widened(__nv_bfloat162 x) {
+  return __bfloat1622float2(x);
+}
+__device__ inline void round_to(__half2& to, float2 x) {
+  to = __float22half2_rn(x);
+}
+__device__ inline void round_to(__nv_bfloat162& to, float2 x) {
+  to = __float22bfloat162_rn(x);
+}
 
 template <class T>
 __device__ void unpack(uint4 from, float2 (&to)[4]) {

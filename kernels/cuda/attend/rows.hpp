@@ -57,8 +57,9 @@ constexpr float kLog2E = 1.4426950408889634f;
 
 // Rotates and rounds the 64 query rows of a warpgroup, scores being in powers of two, and lays them out for wgmma.
 template <class T, int kHeadDim>
-__device__ void place_queries(const AttendArgs& a, int64_t scope, int32_t kv_head, int32_t first_row,
-                              unsigned char* to, int32_t panel_bytes, int32_t thread) {
+__device__ void place_queries(const AttendArgs& a, int64_t scope, int32_t kv_head,
+                              int32_t first_row, unsigned char* to, int32_t panel_bytes,
+                              int32_t thread) {
   constexpr int kLanes = kHeadDim / 16;  // threads of one row
   const int32_t group = a.n_heads / a.pages.n_kv_heads;
   const int32_t c = thread % kLanes;

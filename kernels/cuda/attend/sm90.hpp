@@ -26,8 +26,9 @@ struct Batch {
   int32_t n_splits = 1;  // parts the keys are cut into
   int32_t n_items = 0;
   int32_t n_part_rows = 0;
-  void* rows = nullptr;         // packed
-  uint32_t* claims = nullptr;   // [n, n_kv_heads, n_splits]: units of keys that somebody packs, or has; from 0
+  void* rows = nullptr;  // packed
+  uint32_t* claims =
+      nullptr;  // [n, n_kv_heads, n_splits]: units of keys that somebody packs, or has; from 0
   uint32_t* flags = nullptr;    // units of each tile that are packed; from 0
   float* part_out = nullptr;    // [n_splits, n_part_rows, head_dim], where n_splits > 1
   float2* part_norm = nullptr;  // [n_splits, n_part_rows]: the largest score and the sum

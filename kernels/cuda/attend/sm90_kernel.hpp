@@ -110,8 +110,9 @@ __global__ void __launch_bounds__(Plan<kHeadDim>::kThreads, 1)
     } else {
       const int32_t head_row = item.kv_head * s.capacity;
       PackedTiles<kHeadDim> packed_tiles(batch, s, item.kv_head, begin, end, lane);
-      const auto fetch = [&](int32_t tile, int32_t first, unsigned char(&to)[kStages][P::kTileBytes],
-                             Barrier(&full)[kStages], Barrier(&empty)[kStages]) {
+      const auto fetch = [&](int32_t tile, int32_t first,
+                             unsigned char(&to)[kStages][P::kTileBytes], Barrier(&full)[kStages],
+                             Barrier(&empty)[kStages]) {
         const int32_t n = tile - begin, stage = n % kStages;
         if (lane == 0) {
           empty[stage].wait((n / kStages & 1) ^ 1);
@@ -122,13 +123,14 @@ __global__ void __launch_bounds__(Plan<kHeadDim>::kThreads, 1)
           } else {
             const auto half = static_cast<int32_t>(cluster_rank());
             copy_box_to(3, to[stage] + half * (P::kTileBytes / 2), kv_map, 0,
-                        kHeadDim == 64 ? row + half * (kKeys / 2) : row,
-                        kHeadDim == 64 ? 0 : half, full[stage]);
+                        kHeadDim == 64 ? row + half * (kKeys / 2) : row, kHeadDim == 64 ? 0 : half,
+                        full[stage]);
           }
         }
         __syncwarp();
       };
-      for (int32_t tile = begin; tile <= end; ++tile) {  // the keys of a tile, the values of the one before
+      for (int32_t tile = begin; tile <= end;
+           ++tile) {  // the keys of a tile, the values of the one before
         if (tile < end) {
           packed_tiles.wait(tile);
           fetch(tile, s.k_row, shared.k, shared.k_full, shared.k_empty);
@@ -149,7 +151,8 @@ __global__ void __launch_bounds__(Plan<kHeadDim>::kThreads, 1)
   // This thread's two rows.
   const int32_t rows[2] = {first_row + 64 * warpgroup + 16 * warp + lane / 4,
                            first_row + 64 * warpgroup + 16 * warp + lane / 4 + 8};
-  const int32_t sees[2] = {min(before + rows[0] / group, scope), min(before + rows[1] / group, scope)};
+  const int32_t sees[2] = {min(before + rows[0] / group, scope),
+                           min(before + rows[1] / group, scope)};
 
   float scores[kKeys / 2];
   uint32_t probabilities[kKeys / 4];

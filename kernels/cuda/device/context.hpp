@@ -16,14 +16,15 @@ struct Context {
   cudaStream_t stream;
   Scratch& scratch;
   const Memory& memory;
-  Lt& lt;                // cuBLASLt
+  Lt& lt;  // cuBLASLt
   int32_t n_sms;
-  int32_t capability;    // 90: compute capability 9.0
-  bool has_sm90a;        // wgmma kernels may be launched
+  int32_t capability;  // 90: compute capability 9.0
+  bool has_sm90a;      // wgmma kernels may be launched
 
   // A tensor map over all device memory taken as rows of `row_elements` 16-bit numbers, boxes of [box_rows, box_elements],
   // 128-byte swizzle. The row of an address is (address − memory.base()) / (2 · row_elements).
-  CUtensorMap rows_map(DType dtype, int32_t row_elements, int32_t box_rows, int32_t box_elements) const;
+  CUtensorMap rows_map(DType dtype, int32_t row_elements, int32_t box_rows,
+                       int32_t box_elements) const;
 };
 
 }  // namespace reattn::kernels::cuda

@@ -41,10 +41,13 @@ struct Properties {
 
   bool has_sm90a() const { return capability == 90; }
   DeviceInfo info(int64_t memory_total, int64_t memory_free) const {
-    return {"cuda", name,
+    return {"cuda",
+            name,
             has_sm90a() ? "sm_90a"
                         : concat("compute capability ", capability / 10, ".", capability % 10),
-            memory_total, memory_free, 0};
+            memory_total,
+            memory_free,
+            0};
   }
 };
 
@@ -59,10 +62,16 @@ class Work {
 class CudaDevice final : public Device {
  public:
   explicit CudaDevice(int32_t index)
-      : index_(index), properties_(index), memory_(index), scratch_(memory_),
-        context_{work_.stream,      scratch_,
-                 memory_,           lt_,
-                 properties_.n_sms, properties_.capability,
+      : index_(index),
+        properties_(index),
+        memory_(index),
+        scratch_(memory_),
+        context_{work_.stream,
+                 scratch_,
+                 memory_,
+                 lt_,
+                 properties_.n_sms,
+                 properties_.capability,
                  properties_.has_sm90a()} {
     lt_.require();  // here, where it can be said, and not in the middle of a document
   }

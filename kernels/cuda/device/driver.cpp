@@ -16,7 +16,8 @@ void find(F*& to, const char* name) {
   const cudaError_t result =
       cudaGetDriverEntryPointByVersion(name, &at, kVersion, cudaEnableDefault, &found);
   if (result != cudaSuccess || found != cudaDriverEntryPointSuccess || at == nullptr) {
-    fail(ErrorCode::kNoDevice, "CUDA: the driver has no ", name, "; a driver for CUDA 13 is needed");
+    fail(ErrorCode::kNoDevice, "CUDA: the driver has no ", name,
+         "; a driver for CUDA 13 is needed");
   }
   to = reinterpret_cast<F*>(at);
 }

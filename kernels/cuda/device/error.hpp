@@ -12,6 +12,8 @@ namespace reattn::kernels::cuda {
 void check(cudaError_t result, const char* what);
 void check(CUresult result, const char* what);
 // After a launch.
-inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
+inline void check_launch(const char* kernel) {
+  check(cudaGetLastError(), kernel);
+}
 
 }  // namespace reattn::kernels::cuda

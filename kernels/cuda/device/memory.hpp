@@ -49,9 +49,9 @@ class Memory {
   int64_t total_ = 0;
 
   mutable std::mutex mutex_;
-  std::map<size_t, size_t> holes_;                // offset -> bytes of free addresses
-  std::map<size_t, Block> mapped_;                // by offset
-  std::map<size_t, std::vector<size_t>> kept_;    // bytes -> offsets, mapped and unused
+  std::map<size_t, size_t> holes_;              // offset -> bytes of free addresses
+  std::map<size_t, Block> mapped_;              // by offset
+  std::map<size_t, std::vector<size_t>> kept_;  // bytes -> offsets, mapped and unused
   size_t kept_bytes_ = 0;
   struct Pieces {
     std::vector<void*> free;  // its capacity is that of all slabs of this size

@@ -13,20 +13,22 @@ constexpr int32_t kScoreTile = 128;  // keys of one tile; block1's block
 // One sequence as the kernels see it. The rows of a KV head are (voter, head of the group), the head running fastest; they are cut
 // into row tiles, the keys into splits of whole tiles. One thread block takes one row tile of one KV head and one split: an item.
 struct ScoreSequence {
-  const float* q;            // [n_queries, n_heads, head_dim]
+  const float* q;  // [n_queries, n_heads, head_dim]
   void* const* pages;
-  void* const* pages8;       // KvPages.k8; null where int8_end is 0
-  int32_t* picks;            // [n_voters, n_heads, top_k]
-  uint64_t* partial;         // [n_kv_heads, n_rows, n_splits, top_k] picks (picks.cuh), best first; null where n_splits is 1
-  uint32_t* thresholds;      // [n_kv_heads, n_rows, 4] what the splits tell each other (score_epilogue.cuh); null where n_splits is 1
+  void* const* pages8;  // KvPages.k8; null where int8_end is 0
+  int32_t* picks;       // [n_voters, n_heads, top_k]
+  uint64_t*
+      partial;  // [n_kv_heads, n_rows, n_splits, top_k] picks (picks.cuh), best first; null where n_splits is 1
+  uint32_t*
+      thresholds;  // [n_kv_heads, n_rows, 4] what the splits tell each other (score_epilogue.cuh); null where n_splits is 1
   int64_t n_queries;
   int32_t n_heads, n_kv_heads, head_dim, group;
   int32_t top_k, vote_stride;
-  int32_t begin, end;        // of the middle
-  int32_t int8_end;          // positions below are scored in int8
-  int32_t origin;            // position of the first tile's first key
+  int32_t begin, end;  // of the middle
+  int32_t int8_end;    // positions below are scored in int8
+  int32_t origin;      // position of the first tile's first key
   int32_t n_tiles, n_rows, n_row_tiles, n_splits;
-  int32_t first_item;        // among the items of one KV head
+  int32_t first_item;  // among the items of one KV head
 };
 
 // Up to 16 sequences of the same dtype, heads, head_dim and selection.
@@ -34,13 +36,15 @@ struct ScoreBatch {
   static constexpr int32_t kMax = 16;
   ScoreSequence sequences[kMax];
   int32_t n;
-  int32_t items_per_head;    // items run: KV head, sequence, split, row tile, the last fastest
+  int32_t items_per_head;  // items run: KV head, sequence, split, row tile, the last fastest
   DType dtype;
   bool block1;
 };
 
 // Whether any position is scored in int8.
-inline bool scores_int8(const ScoreArgs& a) { return a.int8_end > a.middle_begin; }
+inline bool scores_int8(const ScoreArgs& a) {
+  return a.int8_end > a.middle_begin;
+}
 
 enum class ScoreKernel { kAuto, kGeneral };
 // As score(); kGeneral never takes the fast kernel (for tests).
