@@ -88,7 +88,7 @@ class CudaDevice final : public Device {
 
   // Enough rows for the matrix products to fill the chip.
   int64_t super_chunk() const override { return 4096; }
-  // Whatever a file has, matrices are multiplied as BF16; what is neither a whole block nor plain stays out.
+  // Whatever a file has, matrices are multiplied as BF16.
   DType weight_type(DType) const override { return DType::kBF16; }
   bool holds(DType kv) const override {
     return kv == DType::kF32 || kv == DType::kF16 || kv == DType::kBF16;
