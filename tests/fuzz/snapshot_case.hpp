@@ -39,7 +39,12 @@ class HostMemory final : public kernels::Device {
     std::memcpy(to, from, n);
   }
 
-  // A snapshot computes nothing.
+  bool scores_int8() const override { return true; }
+  // What is in a cache does not matter here.
+  void quantize_keys(kernels::Stream&, std::span<const kernels::QuantizeKeysArgs>) override {}
+  void restore_rows(kernels::Stream&, std::span<const kernels::RestoreRowsArgs>) override {}
+
+  // A snapshot computes nothing else.
   void embed(kernels::Stream&, const kernels::EmbedArgs&) override { std::abort(); }
   void rms_norm(kernels::Stream&, const kernels::RmsNormArgs&) override { std::abort(); }
   void matmul(kernels::Stream&, const kernels::MatmulArgs&) override { std::abort(); }

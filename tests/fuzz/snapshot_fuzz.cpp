@@ -41,12 +41,18 @@ void repair_blocks(std::vector<uint8_t>& file) {
   const auto n_tokens = field<uint64_t>(file, 120);
   if (n_tokens > 2000) return;
   const size_t element = field<int32_t>(file, 112) == 0 ? 4 : 2;
-  const size_t row =
-      2 * static_cast<size_t>(test::kIdentity.n_layers * test::kIdentity.head_dim) * element;
+  const bool is_int8 = field<uint32_t>(file, 132) == 1;
+  const auto n_planes = 2 * static_cast<size_t>(test::kIdentity.n_layers);
+  const auto width = n_planes * static_cast<size_t>(test::kIdentity.head_dim);
+  const auto page_bytes = [&](size_t rows) {
+    const size_t n_blocks = is_int8 ? rows / 128 : 0;
+    return n_blocks * (128 * width + n_planes * sizeof(float)) +
+           (rows - 128 * n_blocks) * width * element;
+  };
   std::vector<size_t> blocks{4 * n_tokens, 4 * n_tokens,
                              field<uint32_t>(file, 116) ? 4 * size_t{8} : 0};
   for (size_t at = 0; at < n_tokens; at += 512)
-    blocks.push_back(row * std::min<size_t>(512, n_tokens - at));
+    blocks.push_back(page_bytes(std::min<size_t>(512, n_tokens - at)));
   size_t begin = kHeaderBytes;
   for (const size_t bytes : blocks) {
     if (begin + bytes > file.size()) return;
