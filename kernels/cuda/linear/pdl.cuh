@@ -11,8 +11,9 @@
 
 namespace reattn::kernels::cuda {
 
-// Everything enqueued before is done and visible. Before it a kernel may only read weights: no
-// kernel writes them but expand_to_bf16, which sees to it.
+// Everything enqueued before is done and visible. Before it a kernel may only read weights. They
+// are written while a model is made: by expand_to_bf16, which sees to it, and by fill_random, after
+// which ids are uploaded before anything is multiplied.
 __device__ inline void wait_for_previous() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -40,7 +41,7 @@ void launch_early(const Context& ctx, void (*kernel)(Params...), const char* nam
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;
   config.attrs = &attribute;
-  config.numAttrs = ctx.capability >= 90 ? 1 : 0;
+  config.numAttrs = ctx.has_sm90a ? 1 : 0;  // the PTX that runs elsewhere does not wait
   check(cudaLaunchKernelEx(&config, kernel, std::forward<Args>(args)...), name);
 }
 
