@@ -21,34 +21,21 @@ reattn_geometry small() {
 
 // What a model of this shape answers, greedily, to a few ids.
 std::vector<int32_t> answer(const reattn_geometry& geometry) {
-  reattn_model* model = nullptr;
-  EXPECT_OK(call(reattn_model_synthesize, &geometry, nullptr, &model));
-  EXPECT_OK(call(reattn_model_wait, model, int64_t{-1}, nullptr));
+  reattn_model* handle = nullptr;
+  EXPECT_OK(call(reattn_model_synthesize, &geometry, nullptr, &handle));
+  const Model model(handle);
+  EXPECT_OK(call(reattn_model_wait, model.get(), int64_t{-1}, nullptr));
   auto info = sized<reattn_model_info>();
-  EXPECT_OK(call(reattn_model_get_info, model, &info));
+  EXPECT_OK(call(reattn_model_get_info, model.get(), &info));
   EXPECT_EQ(info.n_ff, geometry.n_ff);
   EXPECT_EQ(info.weights_bytes,
             2u * (2 * 300 * 64 + 2 * 64 * (2 * 64 + 2 * 32 + 3 * 96)) + 4u * 5 * 64);
   reattn_session* session = nullptr;
-  EXPECT_OK(call(reattn_session_create, model, nullptr, nullptr, &session));
+  EXPECT_OK(call(reattn_session_create, model.get(), nullptr, nullptr, &session));
+  const Session owned(session);
   const int32_t ids[] = {5, 17, 299, 0};
   EXPECT_OK(call(reattn_session_append_ids, session, ids, uint64_t{4}, uint32_t{0}));
-  reattn_request_options options;
-  EXPECT_OK(call(reattn_request_options_init, &options, sizeof options));
-  options.max_tokens = 8;
-  reattn_request* request = nullptr;
-  EXPECT_OK(call(reattn_request_create, session, &options, &request));
-  std::vector<int32_t> out;
-  auto event = sized<reattn_event>();
-  uint8_t text[256];
-  while (call(reattn_request_next, request, int64_t{-1}, &event, text, uint64_t{256}, nullptr)
-             .status == REATTN_OK) {
-    if (event.kind == REATTN_EVENT_TEXT) out.push_back(event.token);
-  }
-  reattn_request_free(request);
-  reattn_session_free(session);
-  reattn_model_free(model);
-  return out;
+  return ask(session, 8).tokens;
 }
 
 TEST(Synthetic, AnswersAlikeForTheSameSeed) {
