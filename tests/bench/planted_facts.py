@@ -20,6 +20,7 @@ Rows (of a model whose window is 8,192):
 """
 
 import argparse
+import functools
 import json
 import math
 import time
@@ -40,6 +41,15 @@ ROWS = {
     "nothing": (dict(RECALLED, n_anchors=0), {}),
     "nothing_asked": (RECALLED, {"n_anchors": 0}),
 }
+
+
+def one_of(values):
+    """A parser of a name, giving its value."""
+    def parse(name):
+        if name not in values:
+            raise argparse.ArgumentTypeError(f"{name!r}: not one of {', '.join(values)}")
+        return values[name]
+    return parse
 
 
 def parse_settings(text):
@@ -80,6 +90,7 @@ class Measurement:
     def __init__(self, args, model, lines):
         self.args, self.model, self.lines = args, model, lines
         self.askings = [documents.Asking(model, style) for style in args.asking]
+        self.tokenize = functools.cache(model.tokenize)  # a long document repeats the text
         self.rows = {name: ROWS[name] for name in args.rows}
         self.rows.update(dict(args.custom_row))
         self.records = []
@@ -101,7 +112,7 @@ class Measurement:
         rng.shuffle(facts)
         positions = documents.place(n_tokens, len(facts), rng)
         ids, begins = documents.make_document(
-            self.model.tokenize, self.lines, [fact for _, fact in facts], n_tokens, start_line,
+            self.tokenize, self.lines, [fact for _, fact in facts], n_tokens, start_line,
             positions, opening)
         return ids, [(kind, fact, begin) for (kind, fact), begin in zip(facts, begins)]
 
@@ -118,7 +129,8 @@ class Measurement:
 
     def read_and_ask(self, index, settings, opening, asked):
         ids, facts = self.document(index, self.n_tokens(settings), opening)
-        session = self.model.session(dict(settings, kv_dtype=self.args.kv))
+        held = {"kv_dtype": self.args.kv, "scoring": self.args.scoring}
+        session = self.model.session(dict(settings, **held))
         session.append(ids)
         begin = time.monotonic()
         session.run()
@@ -198,8 +210,10 @@ def parse_args():
     parser.add_argument("--asking", type=names_of(documents.Asking.STYLES), default=["cont"],
                         help="ways to ask, each used for every fact: "
                         + ", ".join(documents.Asking.STYLES))
-    parser.add_argument("--kv", type=lambda name: reattn_capi.KV_TYPES[name], default="f32",
-                        help="f32 or f16")
+    parser.add_argument("--kv", type=one_of(reattn_capi.KV_TYPES), default="f32",
+                        help=", ".join(reattn_capi.KV_TYPES))
+    parser.add_argument("--scoring", type=one_of(reattn_capi.SCORINGS),
+                        default="native", help=" or ".join(reattn_capi.SCORINGS))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", choices=reattn_capi.DEVICES, default="cpu")
     parser.add_argument("--seed", type=int, default=1)

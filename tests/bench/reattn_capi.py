@@ -5,7 +5,8 @@ import ctypes as c
 END, TIMEOUT, E_BUFFER = 1, 2, -11
 DEVICES = {"cpu": 1, "cuda": 2}
 SELECTIONS = {"full": 0, "exact": 1, "block1": 2}
-KV_TYPES = {"f32": 0, "f16": 1, "bf16": 2}
+KV_TYPES = {"f32": 0, "f16": 1, "bf16": 2, "int8": 3}
+SCORINGS = {"native": 0, "int8": 1}
 LOGPROBS = 4
 PREFILL, TEXT, DONE = 1, 2, 3
 

@@ -134,6 +134,19 @@ Session fork(reattn_session* session) {
   return Session(out);
 }
 
+void expect_same(const reattn_model* model, Answer got, const Answer& expected) {
+  auto info = sized<reattn_model_info>();
+  EXPECT_OK(call(reattn_model_get_info, model, &info));
+  if (info.device != REATTN_DEVICE_CPU) {
+    ASSERT_EQ(got.logprobs.size(), expected.logprobs.size());
+    for (size_t i = 0; i < got.logprobs.size(); ++i) {
+      EXPECT_NEAR(got.logprobs[i], expected.logprobs[i], 0.02) << i;
+    }
+    got.logprobs = expected.logprobs;
+  }
+  EXPECT_EQ(got, expected);
+}
+
 Queue new_queue(const reattn_model* model) {
   reattn_queue* queue = nullptr;
   EXPECT_OK(call(reattn_queue_create, model, &queue));

@@ -121,6 +121,9 @@ struct Answer {
 };
 Answer drain(reattn_request* request, int64_t timeout_ms = -1);
 
+// On the CPU the same bits; elsewhere the products of several rows may round otherwise than those of one.
+void expect_same(const reattn_model* model, Answer got, const Answer& expected);
+
 Queue new_queue(const reattn_model* model);
 struct Tagged : Event {
   uint64_t tag = 0;

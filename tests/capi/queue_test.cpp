@@ -13,20 +13,6 @@ namespace {
 
 using QueueTest = ApiTest;
 
-// On the CPU the same bits; elsewhere the products of several rows may round otherwise than those of one.
-void expect_same(const reattn_model* model, Answer got, const Answer& expected) {
-  auto info = sized<reattn_model_info>();
-  EXPECT_OK(call(reattn_model_get_info, model, &info));
-  if (info.device != REATTN_DEVICE_CPU) {
-    ASSERT_EQ(got.logprobs.size(), expected.logprobs.size());
-    for (size_t i = 0; i < got.logprobs.size(); ++i) {
-      EXPECT_NEAR(got.logprobs[i], expected.logprobs[i], 0.02) << i;
-    }
-    got.logprobs = expected.logprobs;
-  }
-  EXPECT_EQ(got, expected);
-}
-
 TEST_F(QueueTest, EachRequestAnswersAsByItself) {
   const Session read = ApiTest::read(document(900));
   for (const int64_t timeout_ms : {-1, 0}) {
