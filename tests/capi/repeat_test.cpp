@@ -11,8 +11,12 @@ constexpr uint64_t kSessions = 8;
 constexpr int kRepeats = 3;
 
 // What session i reads behind the document that all share, and how long it answers: no two alike.
-std::string question(uint64_t i) { return document(30 + 37 * i); }
-int64_t answer_tokens(uint64_t i) { return 12 + static_cast<int64_t>(i); }
+std::string question(uint64_t i) {
+  return document(30 + 37 * i);
+}
+int64_t answer_tokens(uint64_t i) {
+  return 12 + static_cast<int64_t>(i);
+}
 
 Answer answer(const Session& fork, uint64_t i) {
   append(fork.get(), question(i));
