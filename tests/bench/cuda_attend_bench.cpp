@@ -11,6 +11,7 @@
 
 #include "kernels/cuda/device/context.hpp"
 #include "kernels/cuda/device/error.hpp"
+#include "kernels/cuda/device/loaded_code.hpp"
 #include "kernels/cuda/linear/lt.hpp"
 #include "kernels/cuda/ops.hpp"
 
@@ -35,7 +36,7 @@ class Bench {
     cuda::check(cudaGetDeviceProperties(&properties_, 0), "cudaGetDeviceProperties");
     ctx_ = std::make_unique<cuda::Context>(
         cuda::Context{stream_, scratch_, memory_, lt_, properties_.multiProcessorCount,
-                      10 * properties_.major + properties_.minor, properties_.major == 9});
+                      10 * properties_.major + properties_.minor, cuda::sm90a_code_is_loaded()});
   }
 
   void run(const Shape& s, bool once) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/cuda/device/error.hpp"
+#include "kernels/cuda/device/loaded_code.hpp"
 #include "kernels/cuda/linear/lt.hpp"
 #include "kernels/cuda/ops.hpp"
 
@@ -115,7 +116,7 @@ int main(int argc, char** argv) try {
   cuda::Memory memory(0);
   cuda::Scratch scratch(memory);
   cuda::Lt lt;
-  cuda::Context ctx{work.stream, scratch, memory, lt, work.n_sms, work.capability, work.capability == 90};
+  cuda::Context ctx{work.stream, scratch, memory, lt, work.n_sms, work.capability, cuda::sm90a_code_is_loaded()};
   constexpr int64_t kMost = int64_t{1} << 20, kChunk = 512, kSuper = 8;
   for (const Model& m : {Model{"8B", 32, 8, 128}, Model{"SmolLM2", 9, 3, 64}}) {
     const int64_t page = m.n_kv_heads * kPageTokens * m.head_dim, n_pages = kMost / kPageTokens + kSuper;

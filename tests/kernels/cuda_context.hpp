@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/device/context.hpp"
 #include "kernels/cuda/device/error.hpp"
+#include "kernels/cuda/device/loaded_code.hpp"
 #include "kernels/cuda/linear/lt.hpp"
 
 namespace reattn::kernels::cuda {
@@ -33,7 +34,8 @@ class OwnContext {
     cudaStream_t stream = nullptr;
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
     const int32_t capability = 10 * p.major + p.minor;
-    return {stream, scratch_, memory_, lt_, p.multiProcessorCount, capability, capability == 90};
+    return {
+        stream, scratch_, memory_, lt_, p.multiProcessorCount, capability, sm90a_code_is_loaded()};
   }
 
   Memory memory_;

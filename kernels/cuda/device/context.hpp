@@ -19,7 +19,7 @@ struct Context {
   Lt& lt;  // cuBLASLt
   int32_t n_sms;
   int32_t capability;  // 90: compute capability 9.0
-  bool has_sm90a;      // wgmma kernels may be launched
+  bool has_sm90a;      // the code for it is loaded: wgmma kernels may be launched
 
   // A tensor map over all device memory taken as rows of `row_elements` 16-bit numbers, boxes of [box_rows, box_elements],
   // 128-byte swizzle. The row of an address is (address − memory.base()) / (2 · row_elements).

@@ -5,6 +5,7 @@
 #include "kernels/cuda/device/context.hpp"
 #include "kernels/cuda/device/driver.hpp"
 #include "kernels/cuda/device/error.hpp"
+#include "kernels/cuda/device/loaded_code.hpp"
 #include "kernels/cuda/linear/expand_blocks.hpp"
 #include "kernels/cuda/linear/lt.hpp"
 #include "kernels/cuda/ops.hpp"
@@ -21,6 +22,7 @@ struct Properties {
   std::string name;
   int32_t n_sms = 0;
   int32_t capability = 0;
+  bool has_sm90a = false;
 
   explicit Properties(int32_t index) {
     const int32_t n = device_count();
@@ -37,17 +39,17 @@ struct Properties {
       fail(ErrorCode::kNoDevice, "CUDA: ", name, " has compute capability ", p.major, ".", p.minor,
            ", at least 8.0 is needed");
     }
+    has_sm90a = capability == 90 && sm90a_code_is_loaded();
   }
 
-  bool has_sm90a() const { return capability == 90; }
   DeviceInfo info(int64_t memory_total, int64_t memory_free) const {
-    return {"cuda",
-            name,
-            has_sm90a() ? "sm_90a"
-                        : concat("compute capability ", capability / 10, ".", capability % 10),
-            memory_total,
-            memory_free,
-            0};
+    return {
+        "cuda",
+        name,
+        has_sm90a ? "sm_90a" : concat("compute capability ", capability / 10, ".", capability % 10),
+        memory_total,
+        memory_free,
+        0};
   }
 };
 
@@ -72,7 +74,7 @@ class CudaDevice final : public Device {
                  lt_,
                  properties_.n_sms,
                  properties_.capability,
-                 properties_.has_sm90a()} {
+                 properties_.has_sm90a} {
     lt_.require();  // here, where it can be said, and not in the middle of a document
   }
   ~CudaDevice() override {
