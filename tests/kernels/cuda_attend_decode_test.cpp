@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "kernels/cpu/reference/reference.hpp"
 #include "kernels/cuda/attend/attend_decode.hpp"
@@ -214,6 +215,19 @@ TEST_F(CudaAttendDecode, ServesListsOfSequencesAndGraphs) {
   graph.launch();
   own_->synchronize();
   for (const auto& c : cases) c->expect_near();
+}
+
+TEST_F(CudaAttendDecode, ServesDevicesOfLessSharedMemory) {
+  const size_t usual = std::exchange(own_->get().most_shared_bytes, size_t{99} << 10);
+  for (const Shape& s : {Shape{8, 9, 3, 64, 1000, 4, 700, 128, DType::kF16, kHalves},
+                         {1, 5, 1, 128, 1000, 4, 700, 128, DType::kBF16, kInterleaved},
+                         {2, 4, 2, 256, 900, 5, 400, -1, DType::kF32, kHalves}}) {
+    Case c(s, 7);
+    const AttendArgs a = c.args(true);
+    attend({&a, 1});
+    c.expect_near();
+  }
+  own_->get().most_shared_bytes = usual;
 }
 
 TEST_F(CudaAttendDecode, RefusesWhatItDoesNotServe) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/attend/attend.hpp"
 #include "kernels/cuda/attend/split_attend.cuh"
 #include "kernels/cuda/select/launch.cuh"
 
@@ -151,6 +152,10 @@ void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
 
   const int32_t n_warps = batch.heads_per_block * batch.warps_per_head;
   const size_t shared = Split::shared_bytes(batch.head_dim, batch.chunk, n_warps);
+  if (shared > ctx.most_shared_bytes) {  // not on Hopper
+    for (const AttendArgs& a : list) attend_general(ctx, a);
+    return;
+  }
   check(cudaFuncSetAttribute(attend_split_kernel<T, kLanes, kDim>,
                              cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
         "attend: cudaFuncSetAttribute");

@@ -20,6 +20,7 @@ struct Context {
   int32_t n_sms;
   int32_t capability;  // 90: compute capability 9.0
   bool has_sm90a;      // the code for it is loaded: wgmma kernels may be launched
+  size_t most_shared_bytes = size_t{227} << 10;  // of a block; 99 KB on some devices
 
   // A tensor map over all device memory taken as rows of `row_elements` 16-bit numbers, boxes of [box_rows, box_elements],
   // 128-byte swizzle. The row of an address is (address − memory.base()) / (2 · row_elements).

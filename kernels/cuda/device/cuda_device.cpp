@@ -23,6 +23,7 @@ struct Properties {
   int32_t n_sms = 0;
   int32_t capability = 0;
   bool has_sm90a = false;
+  size_t most_shared_bytes = 0;
 
   explicit Properties(int32_t index) {
     const int32_t n = device_count();
@@ -39,6 +40,7 @@ struct Properties {
       fail(ErrorCode::kNoDevice, "CUDA: ", name, " has compute capability ", p.major, ".", p.minor,
            ", at least 8.0 is needed");
     }
+    most_shared_bytes = p.sharedMemPerBlockOptin;
     has_sm90a = capability == 90 && sm90a_code_is_loaded();
   }
 
@@ -74,7 +76,8 @@ class CudaDevice final : public Device {
                  lt_,
                  properties_.n_sms,
                  properties_.capability,
-                 properties_.has_sm90a} {
+                 properties_.has_sm90a,
+                 properties_.most_shared_bytes} {
     lt_.require();  // here, where it can be said, and not in the middle of a document
   }
   ~CudaDevice() override {
