@@ -39,8 +39,8 @@ void check(const AttendArgs& a) {
 enum class Way { kFew, kFast, kGeneral };
 
 Way way_of(const Context& ctx, const AttendArgs& a) {
-  if (a.int8_end > 0) return Way::kGeneral;  // the fast ones read no int8 yet
-  if (attend_decode_fits(a)) return Way::kFew;
+  // The kernels for few read no int8 yet.
+  if (attend_decode_fits(a)) return a.int8_end > 0 ? Way::kGeneral : Way::kFew;
   return attend_sm90_can(ctx, a) ? Way::kFast : Way::kGeneral;
 }
 

@@ -62,12 +62,12 @@ int32_t choose_splits(int64_t n_items, int64_t n_key_tiles, int64_t n_sms) {
   return best;
 }
 
-template <class T, int kHeadDim, int kCluster>
+template <class T, int kHeadDim, int kCluster, bool kInt8>
 void launch_attend(Context& ctx, Batch& batch, int64_t n_rows) {
   using P = Plan<kHeadDim>;
   constexpr size_t kBytes = sizeof(Shared<kHeadDim>) + kAlignment;
   static_assert(kBytes <= 227 * 1024);
-  auto* kernel = sm90_attend_kernel<T, kHeadDim, kCluster>;
+  auto* kernel = sm90_attend_kernel<T, kHeadDim, kCluster, kInt8 && P::kPacks>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              static_cast<int>(kBytes)),
         "cudaFuncSetAttribute");
@@ -89,7 +89,7 @@ void launch_attend(Context& ctx, Batch& batch, int64_t n_rows) {
   check(cudaLaunchKernelEx(&config, kernel, batch, kv_map), "sm90_attend_kernel");
 }
 
-template <class T, int kHeadDim>
+template <class T, int kHeadDim, bool kInt8>
 void launch(Context& ctx, Batch& batch, int64_t n_rows) {
   int64_t most_units = 0;
   bool pairs = true;
@@ -102,14 +102,14 @@ void launch(Context& ctx, Batch& batch, int64_t n_rows) {
   }
   if (most_units > 0) {
     const dim3 grid(static_cast<unsigned>((most_units + 7) / 8), static_cast<unsigned>(batch.n));
-    sm90_pack_kernel<T, kHeadDim><<<grid, 256, 0, ctx.stream>>>(batch);
+    sm90_pack_kernel<T, kHeadDim, kInt8><<<grid, 256, 0, ctx.stream>>>(batch);
     check_launch("sm90_pack_kernel");
   }
-  if (pairs && kHeadDim == 128) {
-    launch_attend<T, kHeadDim, 2>(ctx, batch, n_rows);
-  } else {
-    launch_attend<T, kHeadDim, 1>(ctx, batch, n_rows);
+  const bool in_pairs = kHeadDim == 128 && pairs;
+  if constexpr (kHeadDim == 128) {
+    if (in_pairs) launch_attend<T, kHeadDim, 2, kInt8>(ctx, batch, n_rows);
   }
+  if (!in_pairs) launch_attend<T, kHeadDim, 1, kInt8>(ctx, batch, n_rows);
   if (batch.n_splits == 1) return;
   int64_t most = 0;
   for (int32_t i = 0; i < batch.n; ++i) {
@@ -128,7 +128,7 @@ size_t run_some(Context& ctx, std::span<const AttendArgs> sequences) {
   Batch batch;
   int64_t n_rows = 0, most_key_tiles = 0, n_items = 0;
   constexpr int32_t kFew = 8;  // tiles of rows: their blocks would be slow to pack what they read
-  bool any_to_pack = false;
+  bool any_to_pack = false, any_int8 = false;
   int32_t n_flags = 0;
   size_t taken = 0;
   for (; taken < sequences.size() && batch.n < kBatch; ++taken) {
@@ -153,6 +153,7 @@ size_t run_some(Context& ctx, std::span<const AttendArgs> sequences) {
     s.part_row = batch.n_part_rows;
     s.packed = !P::kPacks || n_tiles < kFew;
     any_to_pack = any_to_pack || !s.packed;
+    any_int8 = any_int8 || a.int8_end > 0;
     s.first_flag = n_flags;
     batch.n_part_rows += static_cast<int32_t>(q_rows);
     n_flags += static_cast<int32_t>(capacity / P::kKeys) * a.pages.n_kv_heads;
@@ -188,10 +189,18 @@ size_t run_some(Context& ctx, std::span<const AttendArgs> sequences) {
     check(cudaMemsetAsync(batch.claims, 0, n_counts * sizeof(uint32_t), ctx.stream),
           "cudaMemsetAsync");
   }
-  if (batch.sequences[0].a.pages.dtype == DType::kF16) {
-    launch<__half, kHeadDim>(ctx, batch, n_rows);
+  const auto launch_as = [&](auto any_int8) {
+    constexpr bool kInt8 = decltype(any_int8)::value;
+    if (batch.sequences[0].a.pages.dtype == DType::kF16) {
+      launch<__half, kHeadDim, kInt8>(ctx, batch, n_rows);
+    } else {
+      launch<__nv_bfloat16, kHeadDim, kInt8>(ctx, batch, n_rows);
+    }
+  };
+  if (any_int8) {
+    launch_as(std::true_type());
   } else {
-    launch<__nv_bfloat16, kHeadDim>(ctx, batch, n_rows);
+    launch_as(std::false_type());
   }
   return taken;
 }

@@ -52,7 +52,8 @@ __device__ inline Item find_item(const Batch& batch, int32_t at) {
 
 // kCluster 2: two blocks with neighbouring tiles of rows fetch half of each tile of keys and values, each for both: what the L2 cache
 // gives bounds this kernel for 128 columns.
-template <class T, int kHeadDim, int kCluster>
+// kInt8: keys may be in int8.
+template <class T, int kHeadDim, int kCluster, bool kInt8>
 __global__ void __launch_bounds__(Plan<kHeadDim>::kThreads, 1)
     sm90_attend_kernel(const __grid_constant__ Batch batch,
                        const __grid_constant__ CUtensorMap kv_map) {
@@ -102,7 +103,7 @@ __global__ void __launch_bounds__(Plan<kHeadDim>::kThreads, 1)
         // The next sequence too: its blocks are the next to run.
         for (int32_t i = item.sequence; i < min(item.sequence + 2, batch.n); ++i) {
           if (!batch.sequences[i].packed) {
-            pack_keys<T, kHeadDim>(batch, i, item.kv_head, item.split, lane);
+            pack_keys<T, kHeadDim, kInt8>(batch, i, item.kv_head, item.split, lane);
           }
         }
       }
