@@ -13,19 +13,31 @@ void Device::upload_weights(Stream& s, void* to_device, const void* from_host, D
 }
 
 void Device::fill_random(Stream& s, const Matrix& to, const RandomArgs& a) {
-  constexpr int64_t kPiece = 1 << 20;
   const int64_t n = to.n_rows * to.n_cols;
+  const bool by_rows = to.dtype == DType::kF8;
+  const int64_t unit = by_rows ? to.n_cols : 1;
+  const int64_t piece_elements = std::max<int64_t>(1, (1 << 20) / unit) * unit;
   std::vector<uint16_t> piece;
-  for (int64_t at = 0; at < n; at += kPiece) {
-    piece.resize(static_cast<size_t>(std::min(kPiece, n - at)));
+  for (int64_t at = 0; at < n; at += piece_elements) {
+    piece.resize(static_cast<size_t>(std::min(piece_elements, n - at)));
     for (size_t i = 0; i < piece.size(); ++i) {
       const auto bits = std::bit_cast<uint32_t>(random_element(a, static_cast<uint64_t>(at) + i));
       piece[i] = static_cast<uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
     }
     std::byte* begin = static_cast<std::byte*>(const_cast<void*>(to.data));
+    if (by_rows) {
+      const int64_t row = at / unit, n_rows = static_cast<int64_t>(piece.size()) / unit;
+      upload_rows(s, {{piece.data(), DType::kBF16, n_rows, unit}, rows_of(to, row, n_rows)});
+      continue;
+    }
     upload_weights(s, begin + row_bytes(to.dtype, at), piece.data(), DType::kBF16,
                    static_cast<int64_t>(piece.size()));
   }
+}
+
+void Device::upload_rows(Stream&, const QuantizeRowsArgs&) {
+  fail(ErrorCode::kUnsupported, "upload_rows: the device '", info().kind,
+       "' holds no weights in F8");
 }
 
 void Device::quantize_keys(Stream&, std::span<const QuantizeKeysArgs>) {

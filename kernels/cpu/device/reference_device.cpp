@@ -10,8 +10,12 @@ class ReferenceDevice final : public cpu::HostDevice {
   DeviceInfo info() const override { return describe("reference", 1); }
 
   bool holds(DType kv) const override { return kv == DType::kBF16 || HostDevice::holds(kv); }
+  bool holds_f8() const override { return true; }
   bool scores_int8() const override { return true; }
 
+  void upload_rows(Stream& s, const QuantizeRowsArgs& a) override {
+    run(s, reference::quantize_rows, a);
+  }
   void embed(Stream& s, const EmbedArgs& a) override { run(s, reference::embed, a); }
   void rms_norm(Stream& s, const RmsNormArgs& a) override { run(s, reference::rms_norm, a); }
   void matmul(Stream& s, const MatmulArgs& a) override { run(s, reference::matmul, a); }

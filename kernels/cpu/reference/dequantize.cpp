@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "kernels/cpu/reference/f8.hpp"
 #include "kernels/cpu/reference/half.hpp"
 
 namespace reattn::kernels::reference {
@@ -36,6 +37,8 @@ float element(DType type, const uint8_t* block, int64_t i) {
       return half_to_float(load16(block)) * (nibble(block + 2, i) - 8.0F);
     case DType::kQ4_1:
       return half_to_float(load16(block)) * nibble(block + 4, i) + half_to_float(load16(block + 2));
+    case DType::kF8:
+      return f8_to_float(*block);
   }
   return 0;
 }
@@ -48,6 +51,7 @@ void dequantize_row(const Matrix& w, int64_t row, float* out) {
   for (int64_t i = 0; i < w.n_cols; ++i) {
     out[i] = element(w.dtype, bytes + i / info.block_elements * info.block_bytes,
                      i % info.block_elements);
+    if (w.dtype == DType::kF8) out[i] *= w.scales[row];
   }
 }
 

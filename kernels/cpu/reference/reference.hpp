@@ -8,6 +8,7 @@ namespace reattn::kernels::reference {
 void embed(const EmbedArgs& a);
 void rms_norm(const RmsNormArgs& a);
 void matmul(const MatmulArgs& a);
+void quantize_rows(const QuantizeRowsArgs& a);
 void swiglu(const SwigluArgs& a);
 void kv_append(const KvAppendArgs& a);
 void quantize_keys(const QuantizeKeysArgs& a);

@@ -46,6 +46,8 @@ class Device {
   virtual int64_t super_chunk() const { return 0; }
   // The type that a matrix is held in whose file has another; vectors are always f32.
   virtual DType weight_type(DType file_type) const { return file_type; }
+  // Whether matrices may be held as F8: upload_rows, fill_random, matmul, qkv and mlp know it, embed does not.
+  virtual bool holds_f8() const { return false; }
   // Whether cache pages may be of this type; F32 and F16 always may.
   virtual bool holds(DType kv) const { return kv == DType::kF32 || kv == DType::kF16; }
   // Whether score() reads KvPages.k8, and quantize_keys() fills it.
@@ -60,7 +62,9 @@ class Device {
   // Elements of a matrix, whole blocks of its file's type, to memory that holds them in weight_type(file_type).
   virtual void upload_weights(Stream& s, void* to_device, const void* from_host, DType file_type,
                               int64_t n_elements);
-  // Random numbers in a matrix held in weight_type(kBF16), rounded to BF16 first. `to.data` is written.
+  // Whole rows of a matrix, `from` in host memory, held as F8. Throws Error(kUnsupported) unless holds_f8().
+  virtual void upload_rows(Stream& s, const QuantizeRowsArgs& a);
+  // Random numbers in a matrix held in weight_type(kBF16) or as F8, rounded to BF16 first. `to.data` is written.
   virtual void fill_random(Stream& s, const Matrix& to, const RandomArgs& a);
   virtual void download(Stream& s, void* to_host, const void* from_device, size_t bytes) = 0;
   virtual void copy(Stream& s, void* to, const void* from, size_t bytes) = 0;  // device to device

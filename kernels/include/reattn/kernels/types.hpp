@@ -6,8 +6,8 @@
 
 namespace reattn::kernels {
 
-// Block types are GGUF's (ggml docs/gguf.md and ggml-common.h layouts).
-enum class DType : int32_t { kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ4_1 };
+// Block types are GGUF's (ggml docs/gguf.md and ggml-common.h layouts). F8 is no file's: a device may hold weights so.
+enum class DType : int32_t { kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ4_1, kF8 };
 
 struct DTypeInfo {
   std::string_view name;
@@ -17,12 +17,20 @@ struct DTypeInfo {
 
 constexpr DTypeInfo dtype_info(DType t) {
   switch (t) {
-    case DType::kF32: return {"F32", 1, 4};
-    case DType::kF16: return {"F16", 1, 2};
-    case DType::kBF16: return {"BF16", 1, 2};
-    case DType::kQ8_0: return {"Q8_0", 32, 34};   // half d; int8 q[32]:              x = d * q
-    case DType::kQ4_0: return {"Q4_0", 32, 18};   // half d; nibbles q[16]:           x = d * (q - 8)
-    case DType::kQ4_1: return {"Q4_1", 32, 20};   // half d, m; nibbles q[16]:        x = d * q + m
+    case DType::kF32:
+      return {"F32", 1, 4};
+    case DType::kF16:
+      return {"F16", 1, 2};
+    case DType::kBF16:
+      return {"BF16", 1, 2};
+    case DType::kQ8_0:
+      return {"Q8_0", 32, 34};  // half d; int8 q[32]:              x = d * q
+    case DType::kQ4_0:
+      return {"Q4_0", 32, 18};  // half d; nibbles q[16]:           x = d * (q - 8)
+    case DType::kQ4_1:
+      return {"Q4_1", 32, 20};  // half d, m; nibbles q[16]:        x = d * q + m
+    case DType::kF8:
+      return {"F8", 1, 1};  // E4M3; x = scale of the row * f
   }
   return {"?", 1, 1};
 }
@@ -37,14 +45,23 @@ constexpr int64_t row_bytes(DType t, int64_t n) {
 struct Matrix {
   const void* data = nullptr;
   DType dtype = DType::kF32;
-  int64_t n_rows = 0;  // outputs
-  int64_t n_cols = 0;  // inputs
+  int64_t n_rows = 0;             // outputs
+  int64_t n_cols = 0;             // inputs
+  const float* scales = nullptr;  // [n_rows], of F8 alone
 };
 
-constexpr int64_t kPageTokens = 512;   // tokens of one cache page
+// Rows [row, row + n) of it.
+inline Matrix rows_of(const Matrix& m, int64_t row, int64_t n) {
+  return {static_cast<const char*>(m.data) + row * row_bytes(m.dtype, m.n_cols), m.dtype, n,
+          m.n_cols, m.scales == nullptr ? nullptr : m.scales + row};
+}
+
+constexpr int64_t kPageTokens = 512;  // tokens of one cache page
 constexpr int32_t kMaxTopK = 16;
-constexpr int64_t kScaleBlock = 128;   // positions whose int8 keys of one KV head share a scale
-constexpr int64_t complete_blocks(int64_t n_tokens) { return n_tokens / kScaleBlock * kScaleBlock; }
-constexpr int64_t kBlock1 = 128;       // positions of one block in selection `block1`
+constexpr int64_t kScaleBlock = 128;  // positions whose int8 keys of one KV head share a scale
+constexpr int64_t complete_blocks(int64_t n_tokens) {
+  return n_tokens / kScaleBlock * kScaleBlock;
+}
+constexpr int64_t kBlock1 = 128;  // positions of one block in selection `block1`
 
 }  // namespace reattn::kernels
