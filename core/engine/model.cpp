@@ -11,12 +11,14 @@
 namespace reattn::engine {
 namespace {
 
-ModelHeader header_of(const io::Gguf& file, const kernels::Device& device) {
+ModelHeader header_of(const io::Gguf& file, const kernels::Device& device,
+                      model::WeightType weights) {
   ModelHeader h;
   h.config = model::config_from_gguf(file);
   for (const io::Entry& e : file.entries()) h.metadata.emplace_back(e.key, e.value.text());
   h.default_settings = select::default_settings(h.config.n_window);
-  h.weights_bytes = model::Weights::check(file, h.config, device);
+  h.weights = weights;
+  h.weights_bytes = model::Weights::check(file, h.config, weights, device);
   return h;
 }
 
@@ -41,8 +43,9 @@ uint64_t config_checksum(const model::Config& c) {
 
 }  // namespace
 
-ModelHeader read_header(const std::string& path, const kernels::Device& device) {
-  return header_of(io::Gguf::open(path), device);
+ModelHeader read_header(const std::string& path, const kernels::Device& device,
+                        model::WeightType weights) {
+  return header_of(io::Gguf::open(path), device, weights);
 }
 
 MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int64_t n_tokens,
@@ -69,11 +72,11 @@ MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int
 
 std::shared_ptr<const Model> Model::open(const std::string& path,
                                          std::shared_ptr<kernels::Device> device,
-                                         LoadProgress* progress) {
+                                         LoadProgress* progress, model::WeightType weights) {
   const io::Gguf file = io::Gguf::open(path);
   std::shared_ptr<Model> m(new Model);
   m->path_ = path;
-  m->header_ = header_of(file, *device);
+  m->header_ = header_of(file, *device, weights);
   m->device_ = std::move(device);
   if (progress) {
     uint64_t total = 0;
@@ -88,7 +91,7 @@ std::shared_ptr<const Model> Model::open(const std::string& path,
   }
   const model::LoadObserver observer{progress ? &progress->bytes_done : nullptr,
                                      progress ? &progress->cancel : nullptr};
-  m->weights_ = std::make_unique<model::Weights>(file, c, m->device_, observer);
+  m->weights_ = std::make_unique<model::Weights>(file, c, weights, m->device_, observer);
   m->identify();
   return m;
 }
@@ -107,14 +110,15 @@ void Model::identify() {
 
 std::shared_ptr<const Model> Model::synthesize(const model::Config& config, uint64_t seed,
                                                std::shared_ptr<kernels::Device> device,
-                                               LoadProgress* progress) {
+                                               LoadProgress* progress, model::WeightType weights) {
   std::shared_ptr<Model> m(new Model);
   m->path_ = config.name;
   m->header_.config = config;
   m->header_.metadata = {{"general.architecture", config.architecture},
                          {"general.name", config.name}};
   m->header_.default_settings = select::default_settings(config.n_window);
-  m->header_.weights_bytes = model::Weights::bytes(config, *device);
+  m->header_.weights = weights;
+  m->header_.weights_bytes = model::Weights::bytes(config, weights, *device);
   m->device_ = std::move(device);
   text::TokenizerSpec spec{.model = "gpt2", .pre = "gpt-2"};
   for (int64_t id = 0; id < config.n_vocab; ++id) spec.tokens.push_back(concat("w", id));
@@ -123,7 +127,7 @@ std::shared_ptr<const Model> Model::synthesize(const model::Config& config, uint
   if (progress) progress->bytes_total.store(m->header_.weights_bytes);
   const model::LoadObserver observer{progress ? &progress->bytes_done : nullptr,
                                      progress ? &progress->cancel : nullptr};
-  m->weights_ = std::make_unique<model::Weights>(config, seed, m->device_, observer);
+  m->weights_ = std::make_unique<model::Weights>(config, seed, weights, m->device_, observer);
   m->identify();
   return m;
 }

@@ -10,6 +10,7 @@
 
 #include "core/cache/snapshot.hpp"
 #include "core/model/config.hpp"
+#include "core/model/held.hpp"
 #include "core/select/settings.hpp"
 #include "core/text/tokenizer.hpp"
 #include "reattn/kernels/device.hpp"
@@ -42,10 +43,12 @@ struct ModelHeader {
   std::vector<std::pair<std::string, std::string>>
       metadata;  // key, value as short text; file order
   select::Settings default_settings;
+  model::WeightType weights = model::WeightType::kAuto;
   uint64_t weights_bytes = 0;  // as held by the device it was read for
 };
 // The device is the one that the model is, or would be, opened on.
-ModelHeader read_header(const std::string& path, const kernels::Device& device);
+ModelHeader read_header(const std::string& path, const kernels::Device& device,
+                        model::WeightType weights = model::WeightType::kAuto);
 MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int64_t n_tokens,
                 const kernels::Device& device);
 
@@ -55,12 +58,13 @@ class Model {
   // kOomHost, kOomDevice, kCancelled.
   static std::shared_ptr<const Model> open(const std::string& path,
                                            std::shared_ptr<kernels::Device> device,
-                                           LoadProgress* progress);
+                                           LoadProgress* progress,
+                                           model::WeightType weights = model::WeightType::kAuto);
   // A model of this shape with random weights and numbers for tokens: for measuring speed and memory of sizes whose weights are
   // not at hand. `config` has been checked (model::check_shape). Blocking. Throws Error: kOomHost, kOomDevice, kCancelled.
-  static std::shared_ptr<const Model> synthesize(const model::Config& config, uint64_t seed,
-                                                 std::shared_ptr<kernels::Device> device,
-                                                 LoadProgress* progress);
+  static std::shared_ptr<const Model> synthesize(
+      const model::Config& config, uint64_t seed, std::shared_ptr<kernels::Device> device,
+      LoadProgress* progress, model::WeightType weights = model::WeightType::kAuto);
   ~Model();
 
   const std::string& path() const { return path_; }

@@ -86,20 +86,19 @@ class Plan {
   using TakeVector = std::function<void(const float*)>;
   struct Item {
     const io::TensorInfo* tensor;
-    DType held;         // its type in device memory
+    Held held;          // in device memory; of a vector: one row
     TakeMatrix matrix;  // one of the two
     TakeVector vector;
-    size_t bytes(int64_t n_elements) const {  // in device memory
-      return static_cast<size_t>(kernels::row_bytes(held, n_elements));
-    }
   };
 
   Plan(const io::Gguf& file, const kernels::Device& device) : file_(file), device_(device) {}
 
-  void matrix(const std::string& name, int64_t n_rows, int64_t n_cols, kernels::Matrix* to) {
+  void matrix(const std::string& name, int64_t n_rows, int64_t n_cols, kernels::Matrix* to,
+              WeightType type = WeightType::kAuto) {
     const io::TensorInfo& t = take(name, {n_cols, n_rows});
+    const DType held = type == WeightType::kF8 ? DType::kF8 : device_.weight_type(t.dtype);
     items_.push_back(
-        {&t, device_.weight_type(t.dtype), [to](const kernels::Matrix& m) { *to = m; }, nullptr});
+        {&t, {held, n_rows, n_cols}, [to](const kernels::Matrix& m) { *to = m; }, nullptr});
   }
   void vector(const std::string& name, int64_t n, const float** to) {
     const io::TensorInfo& t = take(name, {n});
@@ -107,7 +106,7 @@ class Plan {
       fail(ErrorCode::kUnsupported, file_.path(), ": tensor '", name, "' is a ",
            kernels::dtype_info(t.dtype).name, " vector, this build reads F32, F16 and BF16 ones");
     }
-    items_.push_back({&t, DType::kF32, nullptr, [to](const float* p) { *to = p; }});
+    items_.push_back({&t, {DType::kF32, 1, n}, nullptr, [to](const float* p) { *to = p; }});
   }
   void optional_vector(const std::string& name, int64_t n, const float** to) {
     if (file_.find_tensor(name)) vector(name, n, to);
@@ -127,7 +126,7 @@ class Plan {
   const std::vector<Item>& items() const { return items_; }
   uint64_t bytes() const {
     uint64_t sum = 0;
-    for (const Item& item : items_) sum += item.bytes(item.tensor->n_elements());
+    for (const Item& item : items_) sum += item.held.bytes();
     return sum;
   }
 
@@ -161,8 +160,9 @@ struct Places {
   std::vector<LayerWeights>* layers;
 };
 
-Plan make_plan(const io::Gguf& file, const Config& c, const kernels::Device& device,
-               const Places& to) {
+Plan make_plan(const io::Gguf& file, const Config& c, WeightType type,
+               const kernels::Device& device, const Places& to) {
+  check_weight_type(device, type);
   Plan plan(file, device);
   plan.matrix("token_embd.weight", c.n_vocab, c.n_embd, to.embedding);
   plan.vector("output_norm.weight", c.n_embd, to.output_norm);
@@ -173,17 +173,17 @@ Plan make_plan(const io::Gguf& file, const Config& c, const kernels::Device& dev
     const std::string p = concat("blk.", i, ".");
     LayerWeights& w = (*to.layers)[i];
     plan.vector(p + "attn_norm.weight", c.n_embd, &w.attn_norm);
-    plan.matrix(p + "attn_q.weight", n_q, c.n_embd, &w.q);
-    plan.matrix(p + "attn_k.weight", n_kv, c.n_embd, &w.k);
-    plan.matrix(p + "attn_v.weight", n_kv, c.n_embd, &w.v);
+    plan.matrix(p + "attn_q.weight", n_q, c.n_embd, &w.q, type);
+    plan.matrix(p + "attn_k.weight", n_kv, c.n_embd, &w.k, type);
+    plan.matrix(p + "attn_v.weight", n_kv, c.n_embd, &w.v, type);
     plan.optional_vector(p + "attn_q.bias", n_q, &w.q_bias);
     plan.optional_vector(p + "attn_k.bias", n_kv, &w.k_bias);
     plan.optional_vector(p + "attn_v.bias", n_kv, &w.v_bias);
-    plan.matrix(p + "attn_output.weight", c.n_embd, n_q, &w.attn_output);
+    plan.matrix(p + "attn_output.weight", c.n_embd, n_q, &w.attn_output, type);
     plan.vector(p + "ffn_norm.weight", c.n_embd, &w.ffn_norm);
-    plan.matrix(p + "ffn_gate.weight", c.n_ff, c.n_embd, &w.gate);
-    plan.matrix(p + "ffn_up.weight", c.n_ff, c.n_embd, &w.up);
-    plan.matrix(p + "ffn_down.weight", c.n_embd, c.n_ff, &w.down);
+    plan.matrix(p + "ffn_gate.weight", c.n_ff, c.n_embd, &w.gate, type);
+    plan.matrix(p + "ffn_up.weight", c.n_ff, c.n_embd, &w.up, type);
+    plan.matrix(p + "ffn_down.weight", c.n_embd, c.n_ff, &w.down, type);
   }
   plan.refuse_others();
   return plan;
@@ -191,17 +191,18 @@ Plan make_plan(const io::Gguf& file, const Config& c, const kernels::Device& dev
 
 }  // namespace
 
-uint64_t Weights::check(const io::Gguf& file, const Config& config, const kernels::Device& device) {
+uint64_t Weights::check(const io::Gguf& file, const Config& config, WeightType type,
+                        const kernels::Device& device) {
   kernels::Matrix matrix;
   const float* vector = nullptr;
   std::vector<LayerWeights> layers;
-  return make_plan(file, config, device, {&matrix, &matrix, &vector, &layers}).bytes();
+  return make_plan(file, config, type, device, {&matrix, &matrix, &vector, &layers}).bytes();
 }
 
-Weights::Weights(const io::Gguf& file, const Config& config,
+Weights::Weights(const io::Gguf& file, const Config& config, WeightType type,
                  std::shared_ptr<kernels::Device> device, const LoadObserver& observer) {
   const Plan plan =
-      make_plan(file, config, *device, {&embedding_, &output_, &output_norm_, &layers_});
+      make_plan(file, config, type, *device, {&embedding_, &output_, &output_norm_, &layers_});
   device::check_free(*device, plan.bytes(), concat(file.path(), ": the weights take"));
 
   io::Checksum sum;
@@ -215,13 +216,17 @@ Weights::Weights(const io::Gguf& file, const Config& config,
 
     const kernels::DTypeInfo block = kernels::dtype_info(t.dtype);
     const auto unit = static_cast<size_t>(block.block_bytes);
-    device::Buffer buffer(device, item.bytes(t.n_elements()));
+    const bool by_rows = item.held.type == DType::kF8;  // a row's scale needs all of it
+    const auto row = static_cast<size_t>(kernels::row_bytes(t.dtype, t.shape[0]));
+    const size_t whole = by_rows ? row : unit;
+    const size_t piece = std::max(kReadBytes / whole, size_t{1}) * whole;
+    device::Buffer buffer(device, item.held.bytes());
+    const kernels::Matrix held = item.held.at(buffer.as<std::byte>());
     for (uint64_t at = 0; at < t.n_bytes;) {
       if (observer.cancel && observer.cancel->load()) {
         fail(ErrorCode::kCancelled, file.path(), ": loading was cancelled");
       }
-      const size_t n =
-          static_cast<size_t>(std::min<uint64_t>(t.n_bytes - at, kReadBytes / unit * unit));
+      const size_t n = static_cast<size_t>(std::min<uint64_t>(t.n_bytes - at, piece));
       staging.resize(n);
       file.file().read_at(t.offset + at, staging);
       sum.update(staging.data(), n);
@@ -233,8 +238,12 @@ Weights::Weights(const io::Gguf& file, const Config& config,
       const auto elements_of = [&](uint64_t bytes) {
         return static_cast<int64_t>(bytes / unit) * block.block_elements;
       };
-      std::byte* to = buffer.as<std::byte>() + item.bytes(elements_of(at));
-      if (item.matrix) {
+      std::byte* to = buffer.as<std::byte>() + kernels::row_bytes(item.held.type, elements_of(at));
+      if (by_rows) {
+        const auto first = static_cast<int64_t>(at / row), n_rows = static_cast<int64_t>(n / row);
+        device->upload_rows(stream, {{staging.data(), t.dtype, n_rows, t.shape[0]},
+                                     kernels::rows_of(held, first, n_rows)});
+      } else if (item.matrix) {
         device->upload_weights(stream, to, staging.data(), t.dtype, elements_of(n));
       } else {
         const std::vector<float> f = to_f32(t.dtype, staging);
@@ -244,7 +253,7 @@ Weights::Weights(const io::Gguf& file, const Config& config,
       if (observer.bytes_done) observer.bytes_done->fetch_add(n);
     }
     if (item.matrix) {
-      item.matrix({buffer.as(), item.held, t.shape.size() > 1 ? t.shape[1] : 1, t.shape[0]});
+      item.matrix(held);
     } else {
       item.vector(buffer.as<float>());
     }

@@ -9,6 +9,7 @@
 #include "core/device/buffer.hpp"
 #include "core/io/gguf.hpp"
 #include "core/model/config.hpp"
+#include "core/model/held.hpp"
 
 namespace reattn::model {
 
@@ -33,18 +34,19 @@ struct LoadObserver {
 class Weights {
  public:
   // Bytes that they will take on the device; checks names and shapes of all tensors against the hyper-parameters. Throws
-  // Error(kFormat): a tensor is missing, unknown or of another shape.
-  static uint64_t check(const io::Gguf& file, const Config& config, const kernels::Device& device);
+  // Error(kFormat): a tensor is missing, unknown or of another shape; Error(kUnsupported): the device does not hold `type`.
+  static uint64_t check(const io::Gguf& file, const Config& config, WeightType type,
+                        const kernels::Device& device);
 
   // Reads every tensor and checks that all numbers in it are finite. Throws what check and File::read_at throw,
   // Error(kOomHost / kOomDevice), Error(kCancelled).
-  Weights(const io::Gguf& file, const Config& config, std::shared_ptr<kernels::Device> device,
-          const LoadObserver& observer);
+  Weights(const io::Gguf& file, const Config& config, WeightType type,
+          std::shared_ptr<kernels::Device> device, const LoadObserver& observer);
 
   // Random weights of a made-up model (random_weights.cpp): bytes as held, and the weights. `seed` is their checksum.
-  static uint64_t bytes(const Config& config, const kernels::Device& device);
-  Weights(const Config& config, uint64_t seed, std::shared_ptr<kernels::Device> device,
-          const LoadObserver& observer);
+  static uint64_t bytes(const Config& config, WeightType type, const kernels::Device& device);
+  Weights(const Config& config, uint64_t seed, WeightType type,
+          std::shared_ptr<kernels::Device> device, const LoadObserver& observer);
 
   const kernels::Matrix& embedding() const { return embedding_; }  // [n_vocab, n_embd]
   const kernels::Matrix& output() const { return output_; }        // [n_vocab, n_embd]

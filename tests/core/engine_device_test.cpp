@@ -1,8 +1,10 @@
 // What the engine asks of a device, with devices that answer otherwise than the CPU.
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
 #include "core/model/weights.hpp"
+#include "kernels/cpu/reference/dequantize.hpp"
 #include "tests/core/engine_fixture.hpp"
 #include "tests/support/encode.hpp"
 #include "tests/support/forwarding_device.hpp"
@@ -48,6 +50,98 @@ TEST_F(EngineTest, WeightsAreHeldAsTheDeviceWants) {
   a->append_text(document(300), {});
   b->append_text(document(300), {});
   EXPECT_EQ(ask(a, 8), ask(b, 8));
+}
+
+// The reference device, counting what is allocated.
+class F8Device final : public test::ForwardingDevice {
+ public:
+  F8Device() : ForwardingDevice(kernels::make_reference_device()) {}
+  bool holds_f8() const override { return true; }
+  void upload_rows(Stream& s, const kernels::QuantizeRowsArgs& a) override {
+    most_rows = std::max(most_rows.load(), a.from.n_rows);
+    reference_->upload_rows(s, a);
+  }
+  void* allocate(size_t bytes) override {
+    n_bytes += bytes;
+    return ForwardingDevice::allocate(bytes);
+  }
+  std::atomic<uint64_t> n_bytes = 0;
+  std::atomic<int64_t> most_rows = 0;
+
+ private:
+  std::shared_ptr<kernels::Device> reference_ = kernels::make_reference_device();
+};
+
+TEST_F(EngineTest, WeightsAreHeldInF8WhereThatIsAskedFor) {
+  constexpr auto kF8 = model::WeightType::kF8;
+  const auto device = std::make_shared<F8Device>();
+  const auto held = Model::open(path(), device, nullptr, kF8);
+  EXPECT_EQ(held->header().weights, kF8);
+  EXPECT_EQ(held->header().weights_bytes, device->n_bytes) << "the plan is exact";
+  EXPECT_EQ(read_header(path(), *device, kF8).weights_bytes, device->n_bytes);
+  EXPECT_EQ(plan(held->header(), small_settings(), 100, *device).weights_bytes, device->n_bytes);
+  EXPECT_LT(device->n_bytes, model()->header().weights_bytes);
+  EXPECT_EQ(held->identity(), model()->identity()) << "of the file, however it is held";
+  EXPECT_EQ(model()->header().weights, model::WeightType::kAuto);
+  EXPECT_GT(device->most_rows, 1);
+
+  const model::LayerWeights& layer = held->weights().layers()[1];
+  for (const kernels::Matrix* m :
+       {&layer.q, &layer.k, &layer.v, &layer.attn_output, &layer.gate, &layer.up, &layer.down}) {
+    EXPECT_EQ(m->dtype, kernels::DType::kF8);
+    EXPECT_NE(m->scales, nullptr);
+  }
+  EXPECT_EQ(held->weights().embedding().dtype, kernels::DType::kF32);
+  EXPECT_EQ(held->weights().output().dtype, kernels::DType::kF32);
+
+  // Row by row what the file has, rounded.
+  const model::LayerWeights& exact = model()->weights().layers()[1];
+  std::vector<float> row(static_cast<size_t>(exact.down.n_cols)), want = row;
+  for (const int64_t r : {int64_t{0}, exact.down.n_rows - 1}) {
+    kernels::reference::dequantize_row(exact.down, r, want.data());
+    kernels::reference::dequantize_row(layer.down, r, row.data());
+    double error = 0, size = 0;
+    for (size_t i = 0; i < row.size(); ++i) {
+      error += std::pow(static_cast<double>(row[i]) - want[i], 2);
+      size += std::pow(static_cast<double>(want[i]), 2);
+    }
+    EXPECT_GT(error, 0);
+    EXPECT_LT(std::sqrt(error / size), 0.05);
+  }
+  const auto s = Session::create(held, small_settings());
+  s->append_text(document(200), {});
+  EXPECT_EQ(ask(s, 4).tokens.size(), 4u);
+}
+
+TEST_F(EngineTest, MadeUpWeightsInF8TakeWhatThePlanSays) {
+  model::Config c = model()->config();
+  c.n_ff = 100;  // scales begin at whole cache lines, wherever the elements end
+  for (const bool tied : {false, true}) {
+    c.tied_embeddings = tied;
+    const auto device = std::make_shared<F8Device>();
+    const auto made = Model::synthesize(c, 3, device, nullptr, model::WeightType::kF8);
+    EXPECT_EQ(made->header().weights_bytes, device->n_bytes);
+    EXPECT_EQ(made->weights().layers()[0].gate.dtype, kernels::DType::kF8);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(made->weights().layers()[0].gate.scales) % 64, 0u);
+  }
+}
+
+TEST_F(EngineTest, RefusesWeightsThatTheDeviceDoesNotHold) {
+  const auto cpu = kernels::make_cpu_device(1);
+  constexpr auto kF8 = model::WeightType::kF8;
+  const auto refuses = [](const auto& f) {
+    try {
+      f();
+      FAIL() << "nothing was thrown";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::kUnsupported);
+      EXPECT_NE(std::string(e.what()).find("weights is fp8, the device 'cpu'"), std::string::npos)
+          << e.what();
+    }
+  };
+  refuses([&] { Model::open(path(), cpu, nullptr, kF8); });
+  refuses([&] { read_header(path(), *cpu, kF8); });
+  refuses([&] { Model::synthesize(model()->config(), 1, cpu, nullptr, kF8); });
 }
 
 // Counts what comes back to the host.
