@@ -39,18 +39,31 @@ model::Config to_config(const reattn_geometry& g, const std::string& name) {
   return c;
 }
 
+static_assert(static_cast<int32_t>(model::WeightType::kAuto) == REATTN_WEIGHTS_AUTO &&
+              static_cast<int32_t>(model::WeightType::kF8) == REATTN_WEIGHTS_FP8);
+
+model::WeightType to_weight_type(const reattn_model_options& options) {
+  if (options.weights < REATTN_WEIGHTS_AUTO || options.weights > REATTN_WEIGHTS_FP8) {
+    fail(ErrorCode::kArg, "weights is ", options.weights, ", not one of REATTN_WEIGHTS_*");
+  }
+  return static_cast<model::WeightType>(options.weights);
+}
+
 }  // namespace
 
 ModelObject::ModelObject(std::string path, const reattn_model_options& options)
     : path_(std::move(path)) {
   const bool header_only = to_bool(options.header_only, "header_only");
+  const model::WeightType weights = to_weight_type(options);
   device_ = open_device(options.device, options.device_index, header_only ? 1 : options.n_threads);
   if (header_only) {
-    header_ = engine::read_header(path_, *device_);
+    header_ = engine::read_header(path_, *device_, weights);
     return;
   }
-  thread_ = std::thread(
-      [this] { load([this] { return engine::Model::open(path_, device_, &progress_); }); });
+  model::check_weight_type(*device_, weights);
+  thread_ = std::thread([this, weights] {
+    load([&] { return engine::Model::open(path_, device_, &progress_, weights); });
+  });
 }
 
 ModelObject::ModelObject(const reattn_geometry& geometry, const reattn_model_options& options)
@@ -58,10 +71,12 @@ ModelObject::ModelObject(const reattn_geometry& geometry, const reattn_model_opt
   if (to_bool(options.header_only, "header_only")) {
     fail(ErrorCode::kArg, "header_only is 1, a made-up model has no file");
   }
+  const model::WeightType weights = to_weight_type(options);
   const model::Config config = to_config(geometry, path_);
   device_ = open_device(options.device, options.device_index, options.n_threads);
-  thread_ = std::thread([this, config, seed = geometry.seed] {
-    load([&] { return engine::Model::synthesize(config, seed, device_, &progress_); });
+  model::check_weight_type(*device_, weights);
+  thread_ = std::thread([this, config, seed = geometry.seed, weights] {
+    load([&] { return engine::Model::synthesize(config, seed, device_, &progress_, weights); });
   });
 }
 
@@ -209,6 +224,7 @@ reattn_status reattn_model_get_info(const reattn_model* model, reattn_model_info
     info.norm_eps = static_cast<double>(config.norm_eps);
     info.tied_embeddings = config.tied_embeddings;
     info.header_only = object->header_only();
+    info.weights = static_cast<int32_t>(header.weights);
     info.bos_token = info.eos_token = info.eot_token = info.unk_token = info.pad_token = -1;
     if (!object->header_only()) {
       const auto loaded = object->model();

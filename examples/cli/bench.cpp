@@ -106,6 +106,7 @@ Json bench_length(const BenchArgs& args, const reattn_model* model, const Ids& i
                               : Json{{"geometry", args.model.geometry}, {"weights", "random"}};
   return {
       {"model", model_name},
+      {"weights", weights_name(info)},
       {"length", n_tokens},
       {"prefill_seconds", read.prefill_seconds},
       {"prefill_tokens_per_second", per_second(read.n_prefill_tokens, read.prefill_seconds)},

@@ -60,7 +60,8 @@ Json describe(const InfoArgs& args) {
             {"n_window", info.n_window},
             {"rope_freq_base", info.rope_freq_base},
             {"norm_eps", info.norm_eps},
-            {"tied_embeddings", info.tied_embeddings != 0}}},
+            {"tied_embeddings", info.tied_embeddings != 0},
+            {"weights", weights_name(info)}}},
           {"method", settings},
           {"memory", memory}};
 }

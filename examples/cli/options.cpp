@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char* kSelections[] = {"full", "exact", "block1"};  // by REATTN_SELECTION_*
 constexpr const char* kScorings[] = {"native", "int8"};             // by REATTN_SCORING_*
+constexpr const char* kWeights[] = {"auto", "fp8"};                 // by REATTN_WEIGHTS_*
 constexpr const char* kKvTypes[] = {"f32", "f16", "bf16", "int8"};  // by REATTN_KV_*
 
 template <size_t n>
@@ -62,6 +63,9 @@ void ModelArgs::add_to(CLI::App& app) {
   app.add_option("--threads", n_threads, "CPU threads; 0: as many as the process may use")
       ->check(CLI::Range(int32_t{0}, INT32_MAX))
       ->capture_default_str();
+  app.add_option("--weights", weights, "what they are held in: auto, or on a GPU fp8 (8 bits)")
+      ->check(CLI::IsMember({"auto", "fp8"}))
+      ->capture_default_str();
   app.add_flag("-v,--verbose", verbose, "write what the library decides to standard error");
 }
 
@@ -82,6 +86,7 @@ Model open_model(const ModelArgs& args, bool header_only) {
   options.device_index = args.device_index;
   options.n_threads = args.n_threads;
   options.header_only = header_only;
+  options.weights = index_of(kWeights, args.weights);
   reattn_model* handle = nullptr;
   {
     const NoInterruptsForNewThreads quiet;
@@ -170,6 +175,10 @@ int32_t selection_from(const std::string& name) {
 
 int32_t kv_type_from(const std::string& name) {
   return index_of(kKvTypes, name);
+}
+
+std::string weights_name(const reattn_model_info& info) {
+  return kWeights[info.weights];
 }
 
 int32_t scoring_from(const std::string& name) {

@@ -29,6 +29,7 @@ struct ModelArgs {
   std::string device = "auto";
   int32_t device_index = 0;
   int32_t n_threads = 0;
+  std::string weights = "auto";
   bool verbose = false;
 
   void add_to(CLI::App& app);
@@ -49,6 +50,7 @@ struct MethodArgs {
   reattn_session_options resolve(const reattn_model* model, const reattn_cache* cache) const;
 };
 
+std::string weights_name(const reattn_model_info& info);  // auto or fp8
 int32_t selection_from(const std::string& name);
 int32_t kv_type_from(const std::string& name);  // f32, f16, bf16 or int8
 int32_t scoring_from(const std::string& name);  // native or int8

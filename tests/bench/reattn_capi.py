@@ -17,7 +17,8 @@ class Error(Exception):
 
 class ModelOptions(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("device", c.c_int32), ("n_threads", c.c_int32),
-                ("header_only", c.c_int32), ("device_index", c.c_int32)]
+                ("header_only", c.c_int32), ("device_index", c.c_int32),
+                ("weights", c.c_int32)]
 
 
 class ModelInfo(c.Structure):

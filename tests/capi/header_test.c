@@ -1,13 +1,12 @@
 /* reattn.h as C99 without extensions, alone and twice, and the layout that bindings rely on. */
 #include "reattn/reattn.h"
-#include "reattn/reattn.h"
 
 #define CHECK(name, condition) typedef char check_##name[(condition) ? 1 : -1]
 /* Fields follow each other without holes: `field` begins where the one before it ended. */
-#define FIELD(type, field, offset, size)                       \
+#define FIELD(type, field, offset, size)                             \
   CHECK(offset_##type##_##field, offsetof(type, field) == (offset)); \
-  CHECK(size_##type##_##field, sizeof(((type *)0)->field) == (size))
-#define STRUCT(type, size)           \
+  CHECK(size_##type##_##field, sizeof(((type*)0)->field) == (size))
+#define STRUCT(type, size)                    \
   CHECK(size_##type, sizeof(type) == (size)); \
   FIELD(type, struct_size, 0, 4)
 
@@ -36,18 +35,21 @@ FIELD(reattn_geometry, n_vocab, 56, 8);
 FIELD(reattn_geometry, n_window, 64, 8);
 FIELD(reattn_geometry, rope_freq_base, 72, 8);
 FIELD(reattn_geometry, seed, 80, 8);
-STRUCT(reattn_model_options, 20);
+STRUCT(reattn_model_options, 24);
 FIELD(reattn_model_options, device, 4, 4);
 FIELD(reattn_model_options, n_threads, 8, 4);
 FIELD(reattn_model_options, header_only, 12, 4);
 FIELD(reattn_model_options, device_index, 16, 4);
+FIELD(reattn_model_options, weights, 20, 4);
+
+CHECK(weight_types, REATTN_WEIGHTS_AUTO == 0 && REATTN_WEIGHTS_FP8 == 1);
 
 STRUCT(reattn_load_progress, 24);
 FIELD(reattn_load_progress, finished, 4, 4);
 FIELD(reattn_load_progress, bytes_done, 8, 8);
 FIELD(reattn_load_progress, bytes_total, 16, 8);
 
-STRUCT(reattn_model_info, 160);
+STRUCT(reattn_model_info, 168);
 FIELD(reattn_model_info, device, 4, 4);
 FIELD(reattn_model_info, n_layers, 8, 8);
 FIELD(reattn_model_info, n_embd, 16, 8);
@@ -73,6 +75,8 @@ FIELD(reattn_model_info, add_eos, 144, 4);
 FIELD(reattn_model_info, has_chat_template, 148, 4);
 FIELD(reattn_model_info, tied_embeddings, 152, 4);
 FIELD(reattn_model_info, header_only, 156, 4);
+FIELD(reattn_model_info, weights, 160, 4);
+FIELD(reattn_model_info, reserved, 164, 4);
 
 STRUCT(reattn_session_options, 64);
 FIELD(reattn_session_options, selection, 4, 4);
@@ -88,8 +92,8 @@ FIELD(reattn_session_options, max_tokens, 48, 8);
 FIELD(reattn_session_options, scoring, 56, 4);
 FIELD(reattn_session_options, reserved, 60, 4);
 
-CHECK(kv_types, REATTN_KV_F32 == 0 && REATTN_KV_F16 == 1 && REATTN_KV_BF16 == 2 &&
-                    REATTN_KV_INT8 == 3);
+CHECK(kv_types,
+      REATTN_KV_F32 == 0 && REATTN_KV_F16 == 1 && REATTN_KV_BF16 == 2 && REATTN_KV_INT8 == 3);
 CHECK(scorings, REATTN_SCORING_NATIVE == 0 && REATTN_SCORING_INT8 == 1);
 
 STRUCT(reattn_memory_plan, 48);

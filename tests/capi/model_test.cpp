@@ -148,6 +148,54 @@ TEST_F(ModelTest, BadFilesAreRefusedByName) {
   EXPECT_EQ(model, nullptr);
 }
 
+TEST_F(ModelTest, WeightsInFp8WhereTheDeviceHasThem) {
+  const std::string path = directory().file("fp8.gguf");
+  write_file(path, tiny_llama({}));
+  const auto open = [&](const reattn_model_options& o) {
+    reattn_model* raw = nullptr;
+    const Result opened = call(reattn_model_open, bytes(path), path.size(), &o, &raw);
+    const Model owned(raw);
+    return opened.status < 0 ? opened : call(reattn_model_wait, raw, int64_t{-1}, nullptr);
+  };
+  reattn_model_options o;
+  EXPECT_OK(call(reattn_model_options_init, &o, sizeof o));
+  EXPECT_EQ(o.weights, REATTN_WEIGHTS_AUTO);
+  o.device = REATTN_DEVICE_CPU;
+  for (const int32_t header_only : {0, 1}) {
+    o.header_only = header_only;
+    o.weights = REATTN_WEIGHTS_FP8;
+    EXPECT_FAILS(REATTN_E_UNSUPPORTED, "weights is fp8, the device 'cpu'", open(o));
+    o.weights = 2;
+    EXPECT_FAILS(REATTN_E_ARG, "weights is 2", open(o));
+    o.weights = -1;
+    EXPECT_FAILS(REATTN_E_ARG, "weights is -1", open(o));
+  }
+  o.header_only = 0;
+  o.struct_size = offsetof(reattn_model_options, weights);  // an older caller: AUTO
+  EXPECT_OK(open(o));
+
+  const auto info_of = [&](int32_t weights) {
+    reattn_model_options options;
+    EXPECT_OK(call(reattn_model_options_init, &options, sizeof options));
+    options.device = test_device();
+    options.weights = weights;
+    reattn_model* raw = nullptr;
+    EXPECT_OK(call(reattn_model_open, bytes(path), path.size(), &options, &raw));
+    const Model owned(raw);
+    EXPECT_OK(call(reattn_model_wait, raw, int64_t{-1}, nullptr));
+    auto info = sized<reattn_model_info>();
+    EXPECT_OK(call(reattn_model_get_info, raw, &info));
+    EXPECT_EQ(info.weights, weights);
+    EXPECT_EQ(info.reserved, 0);
+    return info;
+  };
+  const reattn_model_info plain = info_of(REATTN_WEIGHTS_AUTO);
+  if (test_device() == REATTN_DEVICE_CPU) return;
+  const reattn_model_info fp8 = info_of(REATTN_WEIGHTS_FP8);
+  EXPECT_LT(fp8.weights_bytes, plain.weights_bytes);
+  EXPECT_EQ(fp8.model_fingerprint, plain.model_fingerprint) << "of the file";
+}
+
 TEST_F(ModelTest, LoadingReportsProgressAndCanBeCancelled) {
   // Large enough that cancelling, here, comes before the end: 40 MB of weights.
   TinyLlamaOptions big;

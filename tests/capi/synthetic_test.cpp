@@ -64,6 +64,34 @@ TEST(Synthetic, RefusesShapesNoModelHas) {
   refused([](auto& g) { g.tied_embeddings = 2; }, "tied_embeddings");
 }
 
+TEST(Synthetic, WeightsInFp8) {
+  const reattn_geometry g = small();
+  reattn_model_options o;
+  EXPECT_OK(call(reattn_model_options_init, &o, sizeof o));
+  o.device = REATTN_DEVICE_CPU;
+  o.weights = REATTN_WEIGHTS_FP8;
+  reattn_model* model = nullptr;
+  EXPECT_FAILS(REATTN_E_UNSUPPORTED, "weights is fp8",
+               call(reattn_model_synthesize, &g, &o, &model));
+  EXPECT_EQ(model, nullptr);
+  if (test_device() == REATTN_DEVICE_CPU) return;
+  o.device = test_device();
+  EXPECT_OK(call(reattn_model_synthesize, &g, &o, &model));
+  const Model owned(model);
+  EXPECT_OK(call(reattn_model_wait, model, int64_t{-1}, nullptr));
+  auto info = sized<reattn_model_info>();
+  EXPECT_OK(call(reattn_model_get_info, model, &info));
+  EXPECT_EQ(info.weights, REATTN_WEIGHTS_FP8);
+  EXPECT_EQ(info.weights_bytes, 2u * 2 * 300 * 64 + 2 * (64 * (2 * 64 + 2 * 32 + 3 * 96)) +
+                                    4u * 2 * (3 * 64 + 2 * 32 + 2 * 96) + 4u * 5 * 64);
+  reattn_session* session = nullptr;
+  EXPECT_OK(call(reattn_session_create, model, nullptr, nullptr, &session));
+  const Session s(session);
+  const int32_t ids[] = {5, 17, 299, 0};
+  EXPECT_OK(call(reattn_session_append_ids, session, ids, uint64_t{4}, uint32_t{0}));
+  EXPECT_EQ(ask(session, 8).tokens.size(), 8u);
+}
+
 TEST(Synthetic, SaysWhenMemoryCannotHoldIt) {
   reattn_geometry g = small();
   g.n_layers = 1024;

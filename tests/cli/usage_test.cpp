@@ -126,6 +126,14 @@ TEST_F(Usage, Int8ScoringOnTheCpu) {
                  {"scoring is int8", "cpu"});
 }
 
+TEST_F(Usage, WeightsInFp8OnTheCpu) {
+  expect_refusal({"run", model(), "--prompt", "Hi", "--device", "cpu", "--weights", "fp8"}, 1,
+                 {"weights is fp8", "cpu"});
+  expect_refusal({"bench", "--geometry", "llama-3.1-8b", "--device", "cpu", "--weights", "fp8"}, 1,
+                 {"weights is fp8", "cpu"});
+  expect_refusal({"info", model(), "--weights", "fp9"}, 2, {"fp9"});
+}
+
 TEST_F(Usage, NoCudaDevice) {
   expect_refusal({"run", model(), "--prompt", "Hi", "--device", "cuda"}, 1, {});
 }

@@ -179,6 +179,17 @@ REATTN_API reattn_status reattn_device_get_info(int32_t index, reattn_device_inf
 
 /* ---- Models ------------------------------------------------------------------------------- */
 
+enum {
+  REATTN_WEIGHTS_AUTO = 0, /* as the device multiplies them best: in BF16 on a GPU, as the file has
+                              them on the CPU */
+  REATTN_WEIGHTS_FP8 = 1 /* the layers' matrices in 8 bits (E4M3), each row with a scale, made from
+                              what the file has while loading; embedding, output matrix and norms as
+                              AUTO. About half of BF16, and faster; answers differ a little. With
+                              many rows at once, as reading has, activations are rounded to E4M3 too,
+                              with few, as generating has, they are not. REATTN_E_UNSUPPORTED where
+                              the device does not have it (the CPU) */
+};
+
 typedef struct reattn_model_options {
   uint32_t struct_size;
   int32_t device;       /* REATTN_DEVICE_*; default AUTO */
@@ -187,6 +198,7 @@ typedef struct reattn_model_options {
   int32_t header_only;  /* 1: read and check the header alone, no weights and no tokenizer: for
                           get_info, metadata, estimate and session options; default 0 */
   int32_t device_index; /* which CUDA device, from 0; default 0 */
+  int32_t weights;      /* REATTN_WEIGHTS_*: what the weights are held in; default AUTO */
 } reattn_model_options;
 
 /* Fills in the defaults and struct_size; `size` is sizeof *out_options. Any thread. Errors: ARG.
@@ -200,7 +212,8 @@ REATTN_API reattn_status reattn_model_options_init(reattn_model_options* out_opt
  * that need the model give REATTN_E_BUSY; if it failed, they give what it failed with. With
  * header_only everything happens here and nothing is left to wait for.
  * path: `path_bytes` bytes. options may be NULL: the defaults. The caller owns *out_model.
- * Any thread. Errors: ARG, NO_DEVICE, UNSUPPORTED; with header_only also IO, FORMAT. Since 0.1. */
+ * Any thread. Errors: ARG, NO_DEVICE, UNSUPPORTED (`weights` that the device does not have); with
+ * header_only also IO, FORMAT. Since 0.1. */
 REATTN_API reattn_status reattn_model_open(const uint8_t* path, uint64_t path_bytes,
                                            const reattn_model_options* options,
                                            reattn_model** out_model, reattn_error** err);
@@ -221,11 +234,12 @@ typedef struct reattn_geometry {
   uint64_t seed; /* the same seed: the same weights */
 } reattn_geometry;
 
-/* Starts to make a model of this shape out of random weights, held as BF16, so that speed and memory
- * of sizes whose weights are not at hand can be measured. What it generates means nothing: token i
- * reads "w" and its number. Otherwise as reattn_model_open, header_only excepted (ARG): wait for it
- * with reattn_model_wait. options may be NULL. Any thread. Errors: ARG (naming the field), NO_DEVICE;
- * from the wait OOM_HOST, OOM_DEVICE, CANCELLED. Since 0.1. */
+/* Starts to make a model of this shape out of random BF16 weights, so that speed and memory of sizes
+ * whose weights are not at hand can be measured. What it generates means nothing: token i reads "w"
+ * and its number. Otherwise as reattn_model_open, header_only excepted (ARG): wait for it with
+ * reattn_model_wait. options may be NULL. Any thread. Errors: ARG (naming the field), NO_DEVICE,
+ * UNSUPPORTED (`weights` that the device does not have); from the wait OOM_HOST, OOM_DEVICE,
+ * CANCELLED. Since 0.1. */
 REATTN_API reattn_status reattn_model_synthesize(const reattn_geometry* geometry,
                                                  const reattn_model_options* options,
                                                  reattn_model** out_model, reattn_error** err);
@@ -276,6 +290,8 @@ typedef struct reattn_model_info {
   int32_t has_chat_template; /* 0 with header_only */
   int32_t tied_embeddings;   /* the output matrix is the embedding table */
   int32_t header_only;
+  int32_t weights;  /* REATTN_WEIGHTS_* it was opened with */
+  int32_t reserved; /* 0 */
 } reattn_model_info;
 
 /* Any thread. Errors: BUSY while loading. Since 0.1. */
