@@ -1,5 +1,5 @@
 // The operations of the CUDA device, enqueued on the context's stream. Arguments are those of the kernels' interface; q, k and v
-// of new tokens are f32, the cache is F16, BF16 or F32, weights are BF16 (matrices) and f32 (vectors).
+// of new tokens are f32, the cache is F16, BF16 or F32, weights are BF16 or F8 (matrices) and f32 (vectors).
 #pragma once
 
 #include <span>

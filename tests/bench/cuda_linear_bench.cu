@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/linear/f8.hpp"
+#include "kernels/cuda/linear/lt.hpp"
 #include "kernels/cuda/ops.hpp"
 #include "tests/kernels/cuda_context.hpp"
 
@@ -43,8 +45,15 @@ struct Bench {
     check(cudaGetLastError(), "fill_kernel");
     return p;
   }
-  Matrix matrix(int64_t n_rows, int64_t n_cols) {
-    return {array<uint16_t>(n_rows * n_cols, 0.03F), DType::kBF16, n_rows, n_cols};
+  Matrix matrix(DType type, int64_t n_rows, int64_t n_cols) {
+    const Matrix plain{array<uint16_t>(n_rows * n_cols, 0.03F), DType::kBF16, n_rows, n_cols};
+    if (type == DType::kBF16) return plain;
+    const Matrix held{array<float>(n_rows * n_cols / 4), DType::kF8, n_rows, n_cols,
+                      array<float>(n_rows)};
+    cuda::quantize_rows(ctx, {plain, held});
+    check(cudaStreamSynchronize(ctx.stream), "quantize_rows");
+    own.memory().release(const_cast<void*>(plain.data), static_cast<size_t>(n_rows * n_cols) * 2);
+    return held;
   }
 
   // Median microseconds of one of the n_calls that `enqueue` makes, as a graph so that the host
@@ -84,6 +93,7 @@ struct Geometry {
   const char* name;
   int64_t n_embd, n_q, n_kv, n_ff;
   int n_layers;  // in memory, so that weights come from there
+  DType type = DType::kBF16;
 };
 
 struct Layer {
@@ -97,7 +107,7 @@ void products(Bench& b, const char* model, const char* name, int64_t n_out, int6
       for (const Matrix& m : w) cuda::matmul(b.ctx, {x, n, m, nullptr, out, false});
     });
     const double flop = 2.0 * static_cast<double>(n * n_out * n_in),
-                 bytes = 2.0 * static_cast<double>(n_out * n_in);
+                 bytes = static_cast<double>(row_bytes(w[0].dtype, n_out * n_in));
     std::printf(
         "{\"op\":\"matmul\",\"model\":\"%s\",\"w\":\"%s\",\"rows\":%lld,\"us\":%.2f,\"tflops\":%."
         "1f,\"gbps\":%.0f}\n",
@@ -109,10 +119,10 @@ void layers(Bench& b, const Geometry& g, const std::vector<int64_t>& gemv_rows,
             const std::vector<int64_t>& rows) {
   std::vector<Layer> all;
   for (int i = 0; i < g.n_layers; ++i) {
-    all.push_back({b.matrix(g.n_q, g.n_embd), b.matrix(g.n_kv, g.n_embd),
-                   b.matrix(g.n_kv, g.n_embd), b.matrix(g.n_embd, g.n_q),
-                   b.matrix(g.n_ff, g.n_embd), b.matrix(g.n_ff, g.n_embd),
-                   b.matrix(g.n_embd, g.n_ff)});
+    const auto matrix = [&](int64_t rows, int64_t cols) { return b.matrix(g.type, rows, cols); };
+    all.push_back({matrix(g.n_q, g.n_embd), matrix(g.n_kv, g.n_embd), matrix(g.n_kv, g.n_embd),
+                   matrix(g.n_embd, g.n_q), matrix(g.n_ff, g.n_embd), matrix(g.n_ff, g.n_embd),
+                   matrix(g.n_embd, g.n_ff)});
   }
   const int64_t most = *std::max_element(rows.begin(), rows.end());
   float* x = b.array<float>(most * g.n_embd);
@@ -164,21 +174,81 @@ void layers(Bench& b, const Geometry& g, const std::vector<int64_t>& gemv_rows,
         "us\":%.2f,\"mlp_us\":%.2f,"
         "\"tflops\":%.1f,\"gbps\":%.0f}\n",
         g.name, static_cast<long long>(n), us, t_qkv, t_output, t_mlp,
-        2 * weights * static_cast<double>(n) / us * 1e-6, 2 * weights / us * 1e-3);
+        2 * weights * static_cast<double>(n) / us * 1e-6, static_cast<double>(row_bytes(g.type, 1)) * weights / us * 1e-3);
+  }
+}
+
+// What cuBLASLt makes of a product alone, and whether it knows it.
+void lt_products(Bench& b, int64_t n_rows, int64_t n_out, int64_t n_in) {
+  const Matrix w16 = b.matrix(DType::kBF16, n_out, n_in), w8 = b.matrix(DType::kF8, n_out, n_in);
+  const auto* x16 = b.array<uint16_t>(n_rows * n_in);
+  const auto* x32 = b.array<float>(n_rows * n_in);
+  const cuda::F8Rows x8{reinterpret_cast<uint8_t*>(b.array<float>(n_rows * n_in / 4)),
+                        b.array<float>(n_rows)};
+  cuda::rows_to_f8(b.ctx, x32, n_rows, n_in, x8);
+  auto* out = b.array<float>(n_rows * n_out);
+  auto* workspace = b.array<float>(static_cast<int64_t>(cuda::Lt::kWorkspaceBytes) / 4);
+  struct Way {
+    const char* name;
+    bool f8, fast;
+    cudaDataType_t out;
+    bool accumulate;
+  };
+  for (const Way& way :
+       {Way{"bf16", false, false, CUDA_R_32F, false}, Way{"bf16 +=", false, false, CUDA_R_32F, true},
+        Way{"f8", true, false, CUDA_R_32F, false}, Way{"f8 +=", true, false, CUDA_R_32F, true},
+        Way{"f8 to bf16", true, false, CUDA_R_16BF, false},
+        Way{"f8 fast", true, true, CUDA_R_32F, false},
+        Way{"f8 fast +=", true, true, CUDA_R_32F, true},
+        Way{"f8 fast to bf16", true, true, CUDA_R_16BF, false}}) {
+    cuda::Gemm g{way.f8 ? static_cast<const void*>(x8.data) : x16,
+                 way.f8 ? w8.data : w16.data,
+                 out,
+                 n_rows,
+                 n_out,
+                 n_in,
+                 way.f8 ? CUDA_R_8F_E4M3 : CUDA_R_16BF,
+                 way.out,
+                 nullptr,
+                 way.accumulate};
+    if (way.f8) {
+      g.x_scales = x8.scales;
+      g.w_scales = w8.scales;
+      g.fast_sums = way.fast;
+    }
+    bool known = true;
+    const double us = b.microseconds(4, [&] {
+      for (int i = 0; i < 4; ++i) known = known && b.ctx.lt.gemm(b.ctx.stream, g, workspace);
+    });
+    std::printf("{\"op\":\"lt\",\"how\":\"%s\",\"rows\":%lld,\"n_out\":%lld,\"n_in\":%lld,\"known\":%s,"
+                "\"us\":%.1f,\"tflops\":%.0f}\n",
+                way.name, static_cast<long long>(n_rows), static_cast<long long>(n_out),
+                static_cast<long long>(n_in), known ? "true" : "false", us,
+                2e-6 * static_cast<double>(n_rows * n_out * n_in) / us);
   }
 }
 
 }  // namespace
 
-int main() try {
+int main(int argc, char** argv) try {
+  const bool f8_alone = argc > 1 && std::string(argv[1]) == "f8";  // and what it is compared with
   cudaDeviceProp p{};
   check(cudaGetDeviceProperties(&p, 0), "cudaGetDeviceProperties");
   std::printf("{\"device\":\"%s\"}\n", p.name);
   {
     Bench b;
-    layers(b, {"8B", 4096, 4096, 1024, 14336, 3}, {1, 4, 8, 512, 4096},
-           {1, 2, 4, 8, 16, 64, 128, 512, 1024, 2048, 4096});
+    lt_products(b, 4096, 4096, 4096);
+    lt_products(b, 4096, 1024, 4096);
+    lt_products(b, 4096, 14'336, 4096);
+    lt_products(b, 4096, 4096, 14'336);
+    lt_products(b, 64, 4096, 14'336);
   }
+  for (const DType type : {DType::kBF16, DType::kF8}) {
+    Bench b;
+    layers(b, {type == DType::kF8 ? "8B, F8" : "8B", 4096, 4096, 1024, 14336, type == DType::kF8 ? 6 : 3, type},
+           {1, 4, 8, 512, 4096}, {1, 2, 4, 8, 16, 64, 128, 512, 1024, 2048, 4096});
+  }
+  if (f8_alone) return 0;
   {
     Bench b;
     layers(b, {"SmolLM2", 576, 576, 192, 1536, 30}, {1, 4, 512}, {1, 4, 512, 4096});

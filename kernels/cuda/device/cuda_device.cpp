@@ -7,6 +7,7 @@
 #include "kernels/cuda/device/error.hpp"
 #include "kernels/cuda/device/loaded_code.hpp"
 #include "kernels/cuda/linear/expand_blocks.hpp"
+#include "kernels/cuda/linear/f8.hpp"
 #include "kernels/cuda/linear/lt.hpp"
 #include "kernels/cuda/ops.hpp"
 
@@ -93,8 +94,9 @@ class CudaDevice final : public Device {
 
   // Enough rows for the matrix products to fill the chip.
   int64_t super_chunk() const override { return 4096; }
-  // Whatever a file has, matrices are multiplied as BF16.
+  // Whatever a file has, matrices are multiplied as BF16, or as F8 where that is asked for.
   DType weight_type(DType) const override { return DType::kBF16; }
+  bool holds_f8() const override { return true; }
   bool holds(DType kv) const override {
     return kv == DType::kF32 || kv == DType::kF16 || kv == DType::kBF16;
   }
@@ -123,6 +125,18 @@ class CudaDevice final : public Device {
     check(cudaMemcpyAsync(blocks, from_host, bytes, cudaMemcpyHostToDevice, work_.stream),
           "cudaMemcpyAsync");
     expand_to_bf16(context_, file_type, blocks, n_elements, to_device);
+  }
+  void upload_rows(Stream& s, const QuantizeRowsArgs& a) override {
+    const std::lock_guard lock(mutex_);
+    enter(s);
+    const auto bytes = static_cast<size_t>(a.from.n_rows * row_bytes(a.from.dtype, a.from.n_cols));
+    scratch_.begin(Scratch::padded(bytes));
+    QuantizeRowsArgs here = a;
+    here.from.data = scratch_.take<std::byte>(bytes);
+    check(cudaMemcpyAsync(const_cast<void*>(here.from.data), a.from.data, bytes,
+                          cudaMemcpyHostToDevice, work_.stream),
+          "cudaMemcpyAsync");
+    quantize_rows(context_, here);
   }
   void download(Stream& s, void* to_host, const void* from_device, size_t bytes) override {
     move(s, to_host, from_device, bytes, cudaMemcpyDeviceToHost);

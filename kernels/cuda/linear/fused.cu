@@ -2,6 +2,7 @@
 // SwiGLU, one for down. Many rows: what passes from one product to the next is BF16, rounded by
 // whoever wrote it.
 #include "kernels/cuda/linear/elementwise.hpp"
+#include "kernels/cuda/linear/f8.hpp"
 #include "kernels/cuda/linear/gemv.hpp"
 #include "kernels/cuda/linear/lt.hpp"
 #include "kernels/cuda/ops.hpp"
@@ -63,6 +64,7 @@ class Products {
 };
 
 bool many_rows_qkv(Context& ctx, const QkvArgs& a) {
+  if (a.q.dtype == DType::kF8) return many_rows_qkv_f8(ctx, a);
   rms_norm_to_bf16(ctx, {a.x, a.norm, a.n_rows, a.n_embd, a.eps, nullptr}, a.normed);
   Products p(ctx, a.n_rows);
   if (!p.one(a.normed, a.q, a.q_out, CUDA_R_32F, a.q_bias)) return false;
@@ -74,6 +76,7 @@ bool many_rows_qkv(Context& ctx, const QkvArgs& a) {
 }
 
 bool many_rows_mlp(Context& ctx, const MlpArgs& a) {
+  if (a.gate.dtype == DType::kF8) return many_rows_mlp_f8(ctx, a);
   rms_norm_to_bf16(ctx, {a.x, a.norm, a.n_rows, a.n_embd, a.eps, nullptr}, a.normed);
   Products p(ctx, a.n_rows);
   if (!p.two(a.normed, a.gate, a.gate_out, a.up, a.up_out, CUDA_R_16BF)) return false;
@@ -88,7 +91,8 @@ void qkv(Context& ctx, const QkvArgs& a) {
   check_matrix("qkv", "k", a.k, a.k.n_rows, a.n_embd);
   check_matrix("qkv", "v", a.v, a.v.n_rows, a.n_embd);
   if (a.n_rows == 0) return;
-  const bool known = gemv_knows(a.q) && gemv_knows(a.k) && gemv_knows(a.v) && aligned(a.x) &&
+  const bool known = gemv_knows(a.q) && gemv_knows(a.k) && gemv_knows(a.v) &&
+                     a.k.dtype == a.q.dtype && a.v.dtype == a.q.dtype && aligned(a.x) &&
                      aligned(a.norm) && aligned(a.normed);
   if (known && a.n_rows <= kMaxGemvRows) {
     gemv(ctx,
@@ -113,7 +117,8 @@ void mlp(Context& ctx, const MlpArgs& a) {
   check_matrix("mlp", "up", a.up, a.n_ff, a.n_embd);
   check_matrix("mlp", "down", a.down, a.n_embd, a.n_ff);
   if (a.n_rows == 0) return;
-  const bool known = gemv_knows(a.gate) && gemv_knows(a.up) && gemv_knows(a.down) && aligned(a.x) &&
+  const bool known = gemv_knows(a.gate) && gemv_knows(a.up) && gemv_knows(a.down) &&
+                     a.up.dtype == a.gate.dtype && a.down.dtype == a.gate.dtype && aligned(a.x) &&
                      aligned(a.norm) && aligned(a.normed) && aligned(a.gate_out) &&
                      aligned(a.up_out);
   if (known && a.n_rows <= kMaxGemvRows) {

@@ -2,6 +2,7 @@
 #include "kernels/cuda/linear/gemv.hpp"
 
 #include "kernels/cuda/device/error.hpp"
+#include "kernels/cuda/linear/gemv_f8.hpp"
 #include "kernels/cuda/linear/gemv_parts.cuh"
 #include "kernels/cuda/linear/gemv_row.hpp"
 #include "kernels/cuda/linear/pdl.cuh"
@@ -93,6 +94,7 @@ void launch(Context& ctx, Params& p, const Gemv& g) {
   p.eps = g.eps;
   p.accumulate = g.accumulate;
   p.n_first = 2 * ctx.n_sms;
+  if (g.outputs[0].w.dtype == DType::kF8) return launch_gemv_f8(ctx, p, kGateUp);
   if (g.n_rows == 1 && launch_gemv_row(ctx, p, kGateUp)) return;
   launch_early(ctx, g.norm != nullptr ? gemv_kernel<true, kGateUp> : gemv_kernel<false, kGateUp>,
                "gemv_kernel", dim3(static_cast<unsigned>(p.n_tiles)), kThreads, 0, p);
@@ -101,7 +103,8 @@ void launch(Context& ctx, Params& p, const Gemv& g) {
 }  // namespace
 
 bool gemv_knows(const Matrix& w) {
-  return w.dtype == DType::kBF16 && w.n_cols % 8 == 0 &&
+  return (w.dtype == DType::kBF16 ? w.n_cols % 8 == 0
+                                  : w.dtype == DType::kF8 && w.n_cols % 16 == 0) &&
          reinterpret_cast<uintptr_t>(w.data) % 16 == 0 && w.n_rows < INT32_MAX / 4 &&
          w.n_cols < INT32_MAX / 4;
 }
@@ -120,7 +123,8 @@ void gemv(Context& ctx, const Gemv& g) {
             o.out,
             static_cast<int32_t>(o.w.n_rows),
             p.n_tiles,
-            p.n_units};
+            p.n_units,
+            o.w.scales};
     p.n_units += static_cast<int32_t>(o.w.n_rows);
     p.n_tiles += static_cast<int32_t>((o.w.n_rows + kTile - 1) / kTile);
   }
@@ -136,7 +140,8 @@ void gemv_swiglu(Context& ctx, const Gemv& g) {
                   o.out,
                   static_cast<int32_t>(o.w.n_rows),
                   0,
-                  0};
+                  0,
+                  o.w.scales};
   }
   p.n_units = static_cast<int32_t>(g.outputs[0].w.n_rows);
   p.n_tiles = static_cast<int32_t>((g.outputs[0].w.n_rows + 7) / 8);

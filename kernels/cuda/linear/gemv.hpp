@@ -24,8 +24,8 @@ struct Gemv {
   bool accumulate = false;
 };
 
-// Whether gemv and gemv_swiglu know the matrix: BF16, rows of a multiple of 16 bytes, 16-byte
-// aligned.
+// Whether gemv and gemv_swiglu know the matrix: BF16 or F8, rows of a multiple of 16 bytes, 16-byte
+// aligned. All matrices of a Gemv are of one type. x is never rounded to 8 bits here.
 bool gemv_knows(const Matrix& w);
 
 // What a row gives depends neither on the rows beside it nor on the device's size; but a row alone

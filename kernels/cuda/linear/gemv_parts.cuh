@@ -15,6 +15,7 @@ constexpr int kStep = 32;    // elements of a row that a quad of lanes loads, 16
 constexpr int kUnroll = 4;   // steps of a warp's turn: 256 bytes of a row
 constexpr int kColumns = 8;  // of an mma: rows of x
 constexpr int kSumsRow = kTile + 1;
+constexpr float kF8Unit = 0x1p64f;  // of sums with F8 weights: gemv_f8.cuh
 
 struct Part {
   const __nv_bfloat16* w;  // [n_out, n_in]
@@ -22,6 +23,7 @@ struct Part {
   float* out;              // [n_rows, n_out]
   int32_t n_out;
   int32_t first_tile, first_row;
+  const float* scales;  // [n_out] where w is F8, else null
 };
 struct Params {
   Part parts[3];
@@ -139,7 +141,7 @@ __device__ inline float total(const float* sums, int n_columns, int column, int 
 
 // After a barrier: the outputs of a tile from what the warps have stored. squares: [kWarps,
 // n_columns].
-template <bool kNorm, bool kGateUp>
+template <bool kNorm, bool kGateUp, bool kF8 = false>
 __device__ void finish_tile(const Params& a, int tile, const float* sums, const float* squares,
                             int n_columns) {
   constexpr int kOutputs = kGateUp ? 8 : kTile;
@@ -156,8 +158,12 @@ __device__ void finish_tile(const Params& a, int tile, const float* sums, const 
     const Part& p = a.parts[0];
     const int output = tile * 8 + row;
     if (output >= p.n_out) return;
-    const float gate = total(sums, n_columns, column, row) * scale;
-    const float up = total(sums, n_columns, column, row + 8) * scale;
+    float gate = total(sums, n_columns, column, row) * scale;
+    float up = total(sums, n_columns, column, row + 8) * scale;
+    if constexpr (kF8) {
+      gate *= kF8Unit * p.scales[output];
+      up *= kF8Unit * a.parts[1].scales[output];
+    }
     p.out[static_cast<int64_t>(column) * p.n_out + output] = gate / (1.0F + expf(-gate)) * up;
   } else {
     const Part& p = tile >= a.parts[2].first_tile   ? a.parts[2]
@@ -166,6 +172,7 @@ __device__ void finish_tile(const Params& a, int tile, const float* sums, const 
     const int output = (tile - p.first_tile) * kTile + row;
     if (output >= p.n_out) return;
     float v = total(sums, n_columns, column, row) * scale;
+    if constexpr (kF8) v *= kF8Unit * p.scales[output];
     if (p.bias != nullptr) v += p.bias[output];
     float* out = p.out + static_cast<int64_t>(column) * p.n_out + output;
     *out = a.accumulate ? *out + v : v;

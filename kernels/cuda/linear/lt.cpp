@@ -101,6 +101,14 @@ struct Lt::Problem {
       set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, g.bias);
       set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
     }
+    if (g.w_scales != nullptr) {
+      constexpr auto kEach = int32_t{CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F};
+      set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, kEach);
+      set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, kEach);
+      set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, g.w_scales);
+      set(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, g.x_scales);
+      set(CUBLASLT_MATMUL_DESC_FAST_ACCUM, static_cast<int8_t>(g.fast_sums));
+    }
     layout(w.value, g.in_type, g.n_in, g.n_out, g.n_batch, g.w_stride);
     layout(x.value, g.in_type, g.n_in, n_rows, g.n_batch, 0);
     layout(out.value, g.out_type, g.n_out, n_rows, g.n_batch, g.out_stride);
@@ -159,8 +167,9 @@ void Lt::require() {
 }
 
 const Lt::Choice& Lt::choose(const Gemm& g, int64_t n_rows) {
-  const Key key{n_rows, g.n_out, g.n_in, g.in_type * 1000 + g.out_type,
-                g.n_batch * 4 + (g.bias != nullptr ? 2 : 0) + (g.accumulate ? 1 : 0)};
+  const Key key{
+      n_rows, g.n_out, g.n_in, g.in_type * 1000 + g.out_type,
+      g.n_batch * 8 + (g.fast_sums ? 4 : 0) + (g.bias != nullptr ? 2 : 0) + (g.accumulate ? 1 : 0)};
   const auto known = choices_.find(key);
   if (known != choices_.end()) return known->second;
 
@@ -191,7 +200,9 @@ const Lt::Choice& Lt::choose(const Gemm& g, int64_t n_rows) {
                       preference.value, 1, &result, &n_found);
   const bool found =
       status == CUBLAS_STATUS_SUCCESS && n_found > 0 && result.state == CUBLAS_STATUS_SUCCESS;
-  if (status != CUBLAS_STATUS_SUCCESS && status != CUBLAS_STATUS_NOT_SUPPORTED) {
+  const bool refused = status == CUBLAS_STATUS_NOT_SUPPORTED ||
+                       (g.w_scales != nullptr && status == CUBLAS_STATUS_INVALID_VALUE);
+  if (status != CUBLAS_STATUS_SUCCESS && !refused) {
     check_lt(status, "cublasLtMatmulAlgoGetHeuristic");
   }
   if (choices_.size() >= 4096) choices_.clear();
@@ -200,10 +211,13 @@ const Lt::Choice& Lt::choose(const Gemm& g, int64_t n_rows) {
 
 bool Lt::gemm(cudaStream_t stream, const Gemm& g, void* workspace) {
   const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
-  const int64_t in_size = g.in_type == CUDA_R_32F ? 4 : 2,
+  const int64_t in_size = g.in_type == CUDA_R_32F ? 4
+                          : g.w_scales != nullptr ? 1
+                                                  : 2,
                 out_size = g.out_type == CUDA_R_32F ? 4 : 2;
   if (!aligned(g.x) || !aligned(g.w) || !aligned(g.out) || !aligned(g.bias) ||
-      g.n_in * in_size % 16 != 0 || g.n_out * out_size % 16 != 0) {
+      !aligned(g.x_scales) || !aligned(g.w_scales) || g.n_in * in_size % 16 != 0 ||
+      g.n_out * out_size % 16 != 0) {
     return false;
   }
   require();

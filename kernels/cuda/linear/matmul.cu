@@ -1,5 +1,6 @@
 // Matrix products: few rows by the own kernel, many by cuBLASLt on 16-bit numbers.
 #include "kernels/cuda/linear/elementwise.hpp"
+#include "kernels/cuda/linear/f8.hpp"
 #include "kernels/cuda/linear/gemv.hpp"
 #include "kernels/cuda/linear/lt.hpp"
 #include "kernels/cuda/ops.hpp"
@@ -39,7 +40,10 @@ void matmul(Context& ctx, const MatmulArgs& a) {
   check_shape(a);
   if (a.n_rows == 0) return;
   const bool plain = dtype_info(a.w.dtype).block_elements == 1;
-  if (a.n_rows > kMaxGemvRows) {
+  if (a.w.dtype == DType::kF8 && (a.n_rows > kMaxGemvRows || !gemv_knows(a.w) ||
+                                  reinterpret_cast<uintptr_t>(a.x) % 16 != 0)) {
+    matmul_f8(ctx, a);
+  } else if (a.n_rows > kMaxGemvRows) {
     if (!plain || !lt_matmul(ctx, a)) general_matmul(ctx, a);
   } else if (gemv_knows(a.w) && reinterpret_cast<uintptr_t>(a.x) % 16 == 0) {
     gemv(ctx, {.x = a.x,
