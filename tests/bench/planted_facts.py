@@ -214,6 +214,8 @@ def parse_args():
                         help=", ".join(reattn_capi.KV_TYPES))
     parser.add_argument("--scoring", type=one_of(reattn_capi.SCORINGS),
                         default="native", help=" or ".join(reattn_capi.SCORINGS))
+    parser.add_argument("--weights", type=one_of(reattn_capi.WEIGHTS), default="auto",
+                        help=" or ".join(reattn_capi.WEIGHTS))
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", choices=reattn_capi.DEVICES, default="cpu")
     parser.add_argument("--seed", type=int, default=1)
@@ -232,7 +234,7 @@ def main():
                 records += map(json.loads, file)
     else:
         model = reattn_capi.Model(reattn_capi.Library(args.library), args.model, args.threads,
-                                  args.device)
+                                  args.device, args.weights)
         with open(args.text, encoding="utf-8") as text:
             measurement = Measurement(args, model, documents.text_lines(text.read()))
         measurement.run()

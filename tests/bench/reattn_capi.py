@@ -7,6 +7,7 @@ DEVICES = {"cpu": 1, "cuda": 2}
 SELECTIONS = {"full": 0, "exact": 1, "block1": 2}
 KV_TYPES = {"f32": 0, "f16": 1, "bf16": 2, "int8": 3}
 SCORINGS = {"native": 0, "int8": 1}
+WEIGHTS = {"auto": 0, "fp8": 1}
 LOGPROBS = 4
 PREFILL, TEXT, DONE = 1, 2, 3
 
@@ -111,10 +112,11 @@ class Handle:
 
 
 class Model(Handle):
-    def __init__(self, library, path, n_threads=0, device="cpu"):
+    def __init__(self, library, path, n_threads=0, device="cpu", weights=0):
         super().__init__(library, "model")
         options = library.filled("model_options_init", ModelOptions())
         options.device, options.n_threads = DEVICES[device], n_threads
+        options.weights = weights
         name = path.encode()
         library.call("model_open", name, c.c_uint64(len(name)), c.byref(options),
                      c.byref(self.handle))
