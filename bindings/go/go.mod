@@ -1,0 +1,3 @@
+module reattn.org/reattn
+
+go 1.24
