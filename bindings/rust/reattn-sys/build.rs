@@ -1,4 +1,5 @@
-//! Finds libreattn.so and links it; with the feature `bindgen`, generates its declarations.
+//! Finds libreattn.so and links it; with the feature `load`, leaves that to the running program. With the feature `bindgen`,
+//! generates the declarations.
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -100,19 +101,42 @@ fn generate(out: &Path, includes: &[PathBuf]) {
         .expect("writing the declarations");
 }
 
+/// The declarations without their functions, in whose place come those that call the loaded library.
+fn cut_functions(declarations: &Path, out: &Path) -> std::io::Result<()> {
+    println!("cargo:rerun-if-changed={}", declarations.display());
+    let text = std::fs::read_to_string(declarations)?;
+    let begin = text.find("unsafe extern \"C\" {").expect("a block of functions");
+    let end = begin + text[begin..].find("\n}\n").expect("its end") + 3;
+    std::fs::write(out.join("types.rs"), [&text[..begin], &text[end..]].concat())
+}
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     for variable in ["REATTN_LIB_DIR", "REATTN_INCLUDE_DIR", "DOCS_RS"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let loads = env::var_os("CARGO_FEATURE_LOAD").is_some();
+    let found = find();
+    #[cfg(feature = "bindgen")]
+    generate(&out, found.as_ref().map_or(&[], |found| &found.includes));
+    if loads {
+        let generated = out.join("bindings.rs");
+        let committed = PathBuf::from("src/bindings.rs");
+        let declarations = if cfg!(feature = "bindgen") { generated } else { committed };
+        cut_functions(&declarations, &out).expect("writing the declarations");
+        return;
+    }
     if env::var_os("DOCS_RS").is_some() {
         return; // documentation links nothing
     }
-    let found = find().unwrap_or_else(|message| {
-        eprintln!("{message}\nSet REATTN_LIB_DIR to the folder that holds {LIBRARY}.");
+    let found = found.unwrap_or_else(|message| {
+        eprintln!("{message}");
+        eprintln!(
+            "Set REATTN_LIB_DIR to the folder that holds {LIBRARY}, or use the feature `load`."
+        );
         std::process::exit(1);
     });
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     link_into(&out, &found.libdir).unwrap_or_else(|error| {
         panic!("linking {} into {}: {error}", found.libdir.display(), out.display())
     });
@@ -120,6 +144,4 @@ fn main() {
     println!("cargo:rustc-link-search=native={}", out.display());
     println!("cargo:rustc-link-lib=dylib=reattn");
     println!("cargo:libdir={}", found.libdir.display());
-    #[cfg(feature = "bindgen")]
-    generate(&out, &found.includes);
 }

@@ -36,48 +36,46 @@ pub enum Code {
     Unsupported,
     /// A fault of the library.
     Internal,
-    /// The operating system refused to read or write.
+    /// The operating system refused to read or write; also that the library was not found.
     Io,
     /// A status that this version of the crate does not know.
     Other(i32),
 }
 
-const CODES: [(i32, Code); 14] = [
-    (sys::REATTN_E_ARG, Code::Arg),
-    (sys::REATTN_E_HANDLE, Code::Handle),
-    (sys::REATTN_E_BUSY, Code::Busy),
-    (sys::REATTN_E_CANCELLED, Code::Cancelled),
-    (sys::REATTN_E_NO_DEVICE, Code::NoDevice),
-    (sys::REATTN_E_DEVICE_LOST, Code::DeviceLost),
-    (sys::REATTN_E_OOM_HOST, Code::OomHost),
-    (sys::REATTN_E_OOM_DEVICE, Code::OomDevice),
-    (sys::REATTN_E_FORMAT, Code::Format),
-    (sys::REATTN_E_MISMATCH, Code::Mismatch),
-    (sys::REATTN_E_BUFFER, Code::Buffer),
-    (sys::REATTN_E_UNSUPPORTED, Code::Unsupported),
-    (sys::REATTN_E_INTERNAL, Code::Internal),
-    (sys::REATTN_E_IO, Code::Io),
+const CODES: [(i32, Code, &str); 14] = [
+    (sys::REATTN_E_ARG, Code::Arg, "E_ARG"),
+    (sys::REATTN_E_HANDLE, Code::Handle, "E_HANDLE"),
+    (sys::REATTN_E_BUSY, Code::Busy, "E_BUSY"),
+    (sys::REATTN_E_CANCELLED, Code::Cancelled, "E_CANCELLED"),
+    (sys::REATTN_E_NO_DEVICE, Code::NoDevice, "E_NO_DEVICE"),
+    (sys::REATTN_E_DEVICE_LOST, Code::DeviceLost, "E_DEVICE_LOST"),
+    (sys::REATTN_E_OOM_HOST, Code::OomHost, "E_OOM_HOST"),
+    (sys::REATTN_E_OOM_DEVICE, Code::OomDevice, "E_OOM_DEVICE"),
+    (sys::REATTN_E_FORMAT, Code::Format, "E_FORMAT"),
+    (sys::REATTN_E_MISMATCH, Code::Mismatch, "E_MISMATCH"),
+    (sys::REATTN_E_BUFFER, Code::Buffer, "E_BUFFER"),
+    (sys::REATTN_E_UNSUPPORTED, Code::Unsupported, "E_UNSUPPORTED"),
+    (sys::REATTN_E_INTERNAL, Code::Internal, "E_INTERNAL"),
+    (sys::REATTN_E_IO, Code::Io, "E_IO"),
 ];
 
 impl Code {
     fn from_status(status: i32) -> Self {
-        let known = CODES.iter().find(|(number, _)| *number == status);
-        known.map_or(Code::Other(status), |(_, code)| *code)
+        let known = CODES.iter().find(|(number, ..)| *number == status);
+        known.map_or(Code::Other(status), |(_, code, _)| *code)
     }
 
     /// The status of the C interface, e.g. -9.
     pub fn status(self) -> i32 {
         match self {
             Code::Other(status) => status,
-            _ => CODES.iter().find(|(_, code)| *code == self).map_or(0, |(number, _)| *number),
+            _ => CODES.iter().find(|(_, code, _)| *code == self).map_or(0, |(number, ..)| *number),
         }
     }
 
     /// The name that the C interface has for it, e.g. `E_FORMAT`.
     pub fn name(self) -> &'static str {
-        // SAFETY: the library's names are static, ASCII, and end with a zero byte.
-        let name = unsafe { std::ffi::CStr::from_ptr(sys::reattn_status_name(self.status())) };
-        name.to_str().unwrap_or("UNKNOWN")
+        CODES.iter().find(|(_, code, _)| *code == self).map_or("UNKNOWN", |(_, _, name)| *name)
     }
 }
 

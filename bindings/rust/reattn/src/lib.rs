@@ -32,15 +32,25 @@ pub use request::{
 pub use session::{Session, SessionInfo};
 pub use snapshot::{Snapshot, SnapshotInfo};
 
-/// `major.minor.patch` of the library that was loaded.
-pub fn version() -> &'static str {
+/// `major.minor.patch` of the library that is in use.
+pub fn version() -> Result<&'static str> {
+    raw::ensure()?;
     // SAFETY: the library's text is static and ends with a zero byte.
     let text = unsafe { std::ffi::CStr::from_ptr(reattn_sys::reattn_version()) };
-    text.to_str().unwrap_or("unknown")
+    Ok(text.to_str().unwrap_or("unknown"))
 }
 
-/// The ABI of the library that was loaded: the number in its soname.
-pub fn abi_version() -> i32 {
+/// The ABI of the library that is in use: the number in its soname.
+pub fn abi_version() -> Result<i32> {
+    raw::ensure()?;
     // SAFETY: a function without arguments.
-    unsafe { reattn_sys::reattn_abi_version() }
+    Ok(unsafe { reattn_sys::reattn_abi_version() })
+}
+
+/// Opens the library at `path`, the file or a folder that holds it. Without this call it is looked for, when it is first
+/// needed, where the environment variable `REATTN_LIBRARY` says (the file or a folder), beside the running program, in `lib`
+/// beside its folder, and where the system looks. The error lists what was tried. Afterwards, another path is an error.
+#[cfg(feature = "load")]
+pub fn load_library(path: impl AsRef<std::path::Path>) -> Result<()> {
+    reattn_sys::load::load(path).map_err(|problem| Error::new(Code::Io, problem))
 }

@@ -310,15 +310,12 @@ options! {
 
 impl Default for RequestOptions {
     fn default() -> Self {
-        let mut raw = sys::reattn_request_options::default();
+        let mut raw = sys::reattn_request_options { top_p: 1.0, ..Default::default() };
+        // Where the library is not to be had, generating will say so.
         // SAFETY: the size is that of the struct.
-        let filled = call(|err| unsafe {
+        let _ = call(|err| unsafe {
             sys::reattn_request_options_init(&mut raw, std::mem::size_of_val(&raw), err)
         });
-        debug_assert!(
-            filled.is_ok(),
-            "the size of a struct that the library has had from the start"
-        );
         RequestOptions {
             ignore_end: raw.ignore_end != 0,
             max_tokens: raw.max_tokens,

@@ -14,8 +14,14 @@ pub(crate) enum Status {
     Timeout,
 }
 
+/// The library is there, or where it was looked for.
+pub(crate) fn ensure() -> Result<()> {
+    sys::load::ensure().map_err(|problem| Error::new(Code::Io, problem))
+}
+
 /// Calls a function of the library with the place for its error.
 pub(crate) fn call(f: impl FnOnce(*mut *mut sys::reattn_error) -> i32) -> Result<Status> {
+    ensure()?;
     let mut err = std::ptr::null_mut();
     let status = f(&mut err);
     match status {

@@ -140,8 +140,8 @@ fn what_cannot_be_found_is_named() {
 
 #[test]
 fn the_machine_and_the_library_describe_themselves() {
-    assert_eq!(abi_version(), sys::REATTN_ABI_VERSION as i32);
-    assert_eq!(version().split('.').count(), 3);
+    assert_eq!(abi_version().unwrap(), sys::REATTN_ABI_VERSION as i32);
+    assert_eq!(version().unwrap().split('.').count(), 3);
     let devices = devices().unwrap();
     assert_eq!(devices[0].device, Device::Cpu);
     assert!(devices[0].n_threads > 0 && !devices[0].name.is_empty());
