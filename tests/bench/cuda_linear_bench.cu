@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "kernels/cuda/linear/f8.hpp"
-#include "kernels/cuda/linear/lt.hpp"
 #include "kernels/cuda/ops.hpp"
 #include "tests/kernels/cuda_context.hpp"
 
@@ -174,57 +173,8 @@ void layers(Bench& b, const Geometry& g, const std::vector<int64_t>& gemv_rows,
         "us\":%.2f,\"mlp_us\":%.2f,"
         "\"tflops\":%.1f,\"gbps\":%.0f}\n",
         g.name, static_cast<long long>(n), us, t_qkv, t_output, t_mlp,
-        2 * weights * static_cast<double>(n) / us * 1e-6, static_cast<double>(row_bytes(g.type, 1)) * weights / us * 1e-3);
-  }
-}
-
-// What cuBLASLt makes of a product alone, and whether it knows it.
-void lt_products(Bench& b, int64_t n_rows, int64_t n_out, int64_t n_in) {
-  const Matrix w16 = b.matrix(DType::kBF16, n_out, n_in), w8 = b.matrix(DType::kF8, n_out, n_in);
-  const auto* x16 = b.array<uint16_t>(n_rows * n_in);
-  const auto* x32 = b.array<float>(n_rows * n_in);
-  const cuda::F8Rows x8{reinterpret_cast<uint8_t*>(b.array<float>(n_rows * n_in / 4)),
-                        b.array<float>(n_rows)};
-  cuda::rows_to_f8(b.ctx, x32, n_rows, n_in, x8);
-  auto* out = b.array<float>(n_rows * n_out);
-  auto* workspace = b.array<float>(static_cast<int64_t>(cuda::Lt::kWorkspaceBytes) / 4);
-  struct Way {
-    const char* name;
-    bool f8, fast;
-    cudaDataType_t out;
-    bool accumulate;
-  };
-  for (const Way& way :
-       {Way{"bf16", false, false, CUDA_R_32F, false}, Way{"bf16 +=", false, false, CUDA_R_32F, true},
-        Way{"f8", true, false, CUDA_R_32F, false}, Way{"f8 +=", true, false, CUDA_R_32F, true},
-        Way{"f8 to bf16", true, false, CUDA_R_16BF, false},
-        Way{"f8 fast", true, true, CUDA_R_32F, false},
-        Way{"f8 fast +=", true, true, CUDA_R_32F, true},
-        Way{"f8 fast to bf16", true, true, CUDA_R_16BF, false}}) {
-    cuda::Gemm g{way.f8 ? static_cast<const void*>(x8.data) : x16,
-                 way.f8 ? w8.data : w16.data,
-                 out,
-                 n_rows,
-                 n_out,
-                 n_in,
-                 way.f8 ? CUDA_R_8F_E4M3 : CUDA_R_16BF,
-                 way.out,
-                 nullptr,
-                 way.accumulate};
-    if (way.f8) {
-      g.x_scales = x8.scales;
-      g.w_scales = w8.scales;
-      g.fast_sums = way.fast;
-    }
-    bool known = true;
-    const double us = b.microseconds(4, [&] {
-      for (int i = 0; i < 4; ++i) known = known && b.ctx.lt.gemm(b.ctx.stream, g, workspace);
-    });
-    std::printf("{\"op\":\"lt\",\"how\":\"%s\",\"rows\":%lld,\"n_out\":%lld,\"n_in\":%lld,\"known\":%s,"
-                "\"us\":%.1f,\"tflops\":%.0f}\n",
-                way.name, static_cast<long long>(n_rows), static_cast<long long>(n_out),
-                static_cast<long long>(n_in), known ? "true" : "false", us,
-                2e-6 * static_cast<double>(n_rows * n_out * n_in) / us);
+        2 * weights * static_cast<double>(n) / us * 1e-6,
+        static_cast<double>(row_bytes(g.type, 1)) * weights / us * 1e-3);
   }
 }
 
@@ -235,17 +185,11 @@ int main(int argc, char** argv) try {
   cudaDeviceProp p{};
   check(cudaGetDeviceProperties(&p, 0), "cudaGetDeviceProperties");
   std::printf("{\"device\":\"%s\"}\n", p.name);
-  {
-    Bench b;
-    lt_products(b, 4096, 4096, 4096);
-    lt_products(b, 4096, 1024, 4096);
-    lt_products(b, 4096, 14'336, 4096);
-    lt_products(b, 4096, 4096, 14'336);
-    lt_products(b, 64, 4096, 14'336);
-  }
   for (const DType type : {DType::kBF16, DType::kF8}) {
     Bench b;
-    layers(b, {type == DType::kF8 ? "8B, F8" : "8B", 4096, 4096, 1024, 14336, type == DType::kF8 ? 6 : 3, type},
+    layers(b,
+           {type == DType::kF8 ? "8B, F8" : "8B", 4096, 4096, 1024, 14336,
+            type == DType::kF8 ? 6 : 3, type},
            {1, 4, 8, 512, 4096}, {1, 2, 4, 8, 16, 64, 128, 512, 1024, 2048, 4096});
   }
   if (f8_alone) return 0;

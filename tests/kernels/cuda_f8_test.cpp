@@ -156,7 +156,7 @@ TEST_F(CudaF8, QuantizesRowsAsTheReference) {
 }
 
 TEST_F(CudaF8, FillsWithTheReferencesRandomNumbers) {
-  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{70, 576}, {3, 9'000'000}}) {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{70, 576}, {2, 9'000'000}}) {
     std::vector<uint8_t> codes(static_cast<size_t>(rows * cols));
     std::vector<float> scales(static_cast<size_t>(rows));
     const RandomArgs random{.seed = 9, .deviation = 0.02F};
@@ -201,8 +201,10 @@ TEST_F(CudaF8, FewRowsEqualTheReference) {
   for (const int64_t n_rows : {1, 2, 5, 8}) {
     for (const int64_t n_in : {16, 48, 256, 512, 576, 1024, 1536, 2048, 2064, 4096, 8208, 14'336,
                                16'400, 20'480, 28'672, 32'768, 7, 40}) {
-      for (const int64_t n_out : {1, 3, 37, 192, 2500}) {
-        if (n_in > 600 && n_out > 50 && (n_out != 192 || n_in > 5000 || n_rows == 5)) continue;
+      for (const int64_t n_out : {1, 3, 37, 192, 1500}) {
+        if (n_out > 50 && (n_in > 5000 || n_rows == 5)) continue;  // the reference is slow
+        if (n_out > 1000 && n_in != 576 && n_in != 4096) continue;
+        if (n_out > 1000 && n_rows > 2) continue;
         const TwinF8 w(n_out, n_in, 7);
         const std::vector<float> x = random_floats(n_rows * n_in, 8),
                                  bias = random_floats(n_out, 9),
@@ -237,10 +239,10 @@ TEST_F(CudaF8, FewRowsOfAnySize) {
 }
 
 TEST_F(CudaF8, ManyRowsEqualTheReference) {
-  for (const int64_t n_rows : {9, 16, 33, 200}) {
-    for (const int64_t n_out : {1, 3, 100, 192, 208}) {
+  for (const int64_t n_rows : {9, 33, 200}) {
+    for (const int64_t n_out : {3, 100, 208}) {
       for (const int64_t n_in : {7, 8, 40, 48, 576, 2064, 14'400}) {
-        if (n_in > 600 && (n_rows > 16 || (n_in > 5000 && n_out != 208))) continue;
+        if (n_in > 600 && (n_rows > 9 || (n_in > 5000 && n_out != 208))) continue;
         const TwinF8 w(n_out, n_in, 7);
         const std::vector<float> x = random_floats(n_rows * n_in, 8),
                                  bias = random_floats(n_out, 9),

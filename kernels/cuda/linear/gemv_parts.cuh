@@ -15,7 +15,6 @@ constexpr int kStep = 32;    // elements of a row that a quad of lanes loads, 16
 constexpr int kUnroll = 4;   // steps of a warp's turn: 256 bytes of a row
 constexpr int kColumns = 8;  // of an mma: rows of x
 constexpr int kSumsRow = kTile + 1;
-constexpr float kF8Unit = 0x1p64f;  // of sums with F8 weights: gemv_f8.cuh
 
 struct Part {
   const __nv_bfloat16* w;  // [n_out, n_in]
@@ -140,7 +139,7 @@ __device__ inline float total(const float* sums, int n_columns, int column, int 
 }
 
 // After a barrier: the outputs of a tile from what the warps have stored. squares: [kWarps,
-// n_columns].
+// n_columns]; with F8 weights the scales of the columns, [n_columns].
 template <bool kNorm, bool kGateUp, bool kF8 = false>
 __device__ void finish_tile(const Params& a, int tile, const float* sums, const float* squares,
                             int n_columns) {
@@ -148,6 +147,7 @@ __device__ void finish_tile(const Params& a, int tile, const float* sums, const 
   const int column = threadIdx.x / kOutputs, row = threadIdx.x % kOutputs;
   if (column >= a.n_rows) return;
   float scale = 1;
+  if constexpr (kF8) scale = squares[column];
   if constexpr (kNorm) {
     float sum = 0;
 #pragma unroll
@@ -161,8 +161,8 @@ __device__ void finish_tile(const Params& a, int tile, const float* sums, const 
     float gate = total(sums, n_columns, column, row) * scale;
     float up = total(sums, n_columns, column, row + 8) * scale;
     if constexpr (kF8) {
-      gate *= kF8Unit * p.scales[output];
-      up *= kF8Unit * a.parts[1].scales[output];
+      gate *= p.scales[output];
+      up *= a.parts[1].scales[output];
     }
     p.out[static_cast<int64_t>(column) * p.n_out + output] = gate / (1.0F + expf(-gate)) * up;
   } else {
@@ -172,7 +172,7 @@ __device__ void finish_tile(const Params& a, int tile, const float* sums, const 
     const int output = (tile - p.first_tile) * kTile + row;
     if (output >= p.n_out) return;
     float v = total(sums, n_columns, column, row) * scale;
-    if constexpr (kF8) v *= kF8Unit * p.scales[output];
+    if constexpr (kF8) v *= p.scales[output];
     if (p.bias != nullptr) v += p.bias[output];
     float* out = p.out + static_cast<int64_t>(column) * p.n_out + output;
     *out = a.accumulate ? *out + v : v;

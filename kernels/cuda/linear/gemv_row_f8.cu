@@ -16,16 +16,17 @@ namespace {
 using namespace gemv_parts;  // NOLINT: this file is one of its parts
 
 constexpr int kBatch = 8;      // rows whose sums are brought together
+constexpr int kGroup = 2;      // rows that are fetched, waited for and multiplied together
 constexpr int kMaxPieces = 7;  // of 16 bytes that a lane has of a row
 constexpr int kMaxPiecesOfWarp = 4;
 
 // Blocks of a multiprocessor, by the registers that x takes.
 constexpr int blocks_per_sm(int n_pieces) {
-  return n_pieces <= 1 ? 4 : n_pieces <= 2 ? 3 : n_pieces <= 4 ? 2 : 1;
+  return n_pieces <= 1 ? 4 : n_pieces <= 4 ? 2 : 1;
 }
-// Rows that a thread has in its ring: 160 to 192 KB of all blocks of a multiprocessor.
+// Rows that a thread has in its ring: a divisor of kBatch, so that each row of a batch has its place.
 constexpr int ring_rows(int n_pieces) {
-  return std::max(3, std::min(24, 48 / blocks_per_sm(n_pieces)) / n_pieces);
+  return n_pieces <= 2 ? 8 : 4;
 }
 constexpr size_t ring_bytes(int n_pieces) {
   return static_cast<size_t>(ring_rows(n_pieces)) * n_pieces * kThreads * 16;
@@ -58,7 +59,7 @@ struct Finish {
   Finish() = default;
   __device__ Finish(const Params& a, bool gate_up, int row) {
     const Row r = find_row(a, gate_up, row);
-    scale = r.part->scales[r.index] * kF8Unit;
+    scale = r.part->scales[r.index];
     if (gate_up) return;
     if (r.part->bias != nullptr) addend = r.part->bias[r.index];
     if (a.accumulate) addend += r.part->out[r.index];
@@ -99,6 +100,55 @@ __device__ float warp_sums(float (&v)[kBatch]) {
   return sum;
 }
 
+__device__ float warp_max(float v) {
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) v = fmaxf(v, __shfl_xor_sync(0xFFFFFFFFu, v, step));
+  return v;
+}
+
+// The addresses of a team's rows, one after the other.
+class RowStream {
+ public:
+  __device__ RowStream(const Params& a, bool gate_up, int begin, int end, int at)
+      : a_(a), gate_up_(gate_up), next_(begin), end_(end), at_(at) {
+    if (begin < end) find();
+  }
+  __device__ bool more() const { return next_ < end_; }
+  __device__ const uint8_t* row() const { return from_; }
+  __device__ void advance() {
+    ++next_;
+    if (gate_up_) {  // the two take turns
+      const uint8_t* const gate_or_up = from_ + a_.n_in;
+      from_ = other_;
+      other_ = gate_or_up;
+    } else {
+      from_ += a_.n_in;
+      if (next_ >= until_ && next_ < end_) find();
+    }
+  }
+
+ private:
+  __device__ const uint8_t* address(int row) const {
+    const Row r = find_row(a_, gate_up_, row);
+    return reinterpret_cast<const uint8_t*>(r.part->w) + int64_t{r.index} * a_.n_in + at_;
+  }
+  __device__ void find() {
+    from_ = address(next_);
+    if (gate_up_) {
+      other_ = address(next_ + 1);
+    } else {
+      const Part* p = find_row(a_, false, next_).part;
+      until_ = p->first_row + p->n_out;
+    }
+  }
+
+  const Params& a_;
+  bool gate_up_;
+  int next_, end_, at_, until_ = 0;
+  const uint8_t* from_ = nullptr;
+  const uint8_t* other_ = nullptr;
+};
+
 // kTeam warps share a row: all of a block, or one.
 template <int kPieces, int kTeam>
 __global__ void __launch_bounds__(kThreads, blocks_per_sm(kPieces))
@@ -107,7 +157,7 @@ __global__ void __launch_bounds__(kThreads, blocks_per_sm(kPieces))
   constexpr int kPiece = kTeam * 32 * 16;  // elements that the team's lanes load together
   extern __shared__ uint4 shared[];
   __shared__ float partial[2][kBatch][kWarps];
-  __shared__ float warp_squares[kWarps];
+  __shared__ float warp_squares[kWarps], warp_most[kWarps];
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int at = (kTeam == 1 ? lane : static_cast<int>(threadIdx.x)) * 16;
   uint4* ring = shared + threadIdx.x;  // [kDepth, kPieces, kThreads]
@@ -119,24 +169,23 @@ __global__ void __launch_bounds__(kThreads, blocks_per_sm(kPieces))
   const int begin = static_cast<int>(n_units * team / n_teams) * per_unit;
   const int end = static_cast<int>(n_units * (team + 1) / n_teams) * per_unit;
 
-  int next = begin, fill = 0;
-  const auto fetch = [&] {
-    if (next < end) {
-      const Row r = find_row(a, gate_up, next);
-      const uint8_t* w = reinterpret_cast<const uint8_t*>(r.part->w) + int64_t{r.index} * a.n_in;
+  RowStream rows(a, gate_up, begin, end, at);
+  const auto fetch_group = [&](int slot) {  // of its first row
+#pragma unroll
+    for (int g = 0; g < kGroup; ++g) {
+      if (!rows.more()) break;
 #pragma unroll
       for (int p = 0; p < kPieces; ++p) {
-        const int k = p * kPiece + at;
-        const bool in_range = k < a.n_in;
-        copy_async(ring + (fill * kPieces + p) * kThreads, w + (in_range ? k : 0), in_range);
+        const bool in_range = p * kPiece + at < a.n_in;
+        copy_async(ring + ((slot + g) * kPieces + p) * kThreads,
+                   rows.row() + (in_range ? p * kPiece : -at), in_range);
       }
-      ++next;
+      rows.advance();
     }
     asm volatile("cp.async.commit_group;" ::: "memory");
-    fill = fill + 1 == kDepth ? 0 : fill + 1;
   };
 #pragma unroll
-  for (int i = 0; i + 1 < kDepth; ++i) fetch();
+  for (int slot = 0; slot + kGroup < kDepth; slot += kGroup) fetch_group(slot);
   wait_for_previous();
   let_next_start();
 
@@ -149,70 +198,86 @@ __global__ void __launch_bounds__(kThreads, blocks_per_sm(kPieces))
       x[p][h] = Eight(a.x + k, k < a.n_in);
     }
   }
-  float squares = 0;
-  if (a.norm != nullptr) {
+  float squares = 0, most = 0;
 #pragma unroll
-    for (int p = 0; p < kPieces; ++p) {
+  for (int p = 0; p < kPieces; ++p) {
 #pragma unroll
-      for (int h = 0; h < 2; ++h) {
+    for (int h = 0; h < 2; ++h) {
+      if (a.norm != nullptr) {
         const int k = p * kPiece + at + 8 * h;
         squares = x[p][h].squares(squares);
         x[p][h].multiply(Eight(a.norm + k, k < a.n_in));
       }
+      most = largest(x[p][h], most);
     }
   }
+  most = warp_max(most);
+  if (a.norm != nullptr) squares = warp_sum(squares);
+  if constexpr (kTeam > 1) {
+    if (lane == 0) {
+      warp_squares[warp] = squares;
+      warp_most[warp] = most;
+    }
+    __syncthreads();
+    squares = 0;
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+      squares += warp_squares[w];
+      most = fmaxf(most, warp_most[w]);
+    }
+  }
+  const PowerOfTwo power(most);
+  float scale = power.back;
+  if (a.norm != nullptr) scale /= sqrtf(squares / static_cast<float>(a.n_in) + a.eps);
   uint4 x_high[kPieces][2], x_low[kPieces][2];
 #pragma unroll
   for (int p = 0; p < kPieces; ++p) {
 #pragma unroll
-    for (int h = 0; h < 2; ++h) split_for_f8(x[p][h], x_high[p][h], x_low[p][h]);
-  }
-  float scale = 1;
-  if (a.norm != nullptr) {
-    squares = warp_sum(squares);
-    if constexpr (kTeam > 1) {
-      if (lane == 0) warp_squares[warp] = squares;
-      __syncthreads();
-      squares = 0;
-#pragma unroll
-      for (int w = 0; w < kWarps; ++w) squares += warp_squares[w];
-    }
-    scale = 1.0F / sqrtf(squares / static_cast<float>(a.n_in) + a.eps);
+    for (int h = 0; h < 2; ++h) split_f16(x[p][h], power.times, x_high[p][h], x_low[p][h]);
   }
 
-  int use = 0, batch = 0;
+  int batch = 0;
   for (int first = begin; first < end; first += kBatch, ++batch) {
     // The lanes that finish a batch: of a block, eight of one warp; of a warp, one of each quad.
     const bool finishes = kTeam == 1 ? lane % 4 == 0 : warp == batch % kWarps && lane < kBatch;
     const int own_row = first + (kTeam == 1 ? lane / 4 : lane);
     Finish finish;
     if (finishes && own_row < end) finish = Finish(a, gate_up, own_row);
-    float dots[kBatch];
+    float dots[kBatch];  // beyond the last row: anything, nobody reads it
 #pragma unroll
-    for (int b = 0; b < kBatch; ++b) {
-      dots[b] = 0;
+    for (int b = 0; b < kBatch; b += kGroup) {
+#pragma unroll
+      for (int g = 0; g < kGroup; ++g) dots[b + g] = 0;
       if (first + b >= end) continue;
-      fetch();
-      asm volatile("cp.async.wait_group %0;" ::"n"(kDepth - 1) : "memory");
-      float c[4] = {};
+      fetch_group((b + kDepth - kGroup) % kDepth);  // where the group before this one was
+      asm volatile("cp.async.wait_group %0;" ::"n"(kDepth / kGroup - 1) : "memory");
+      float c[kGroup][4] = {};
 #pragma unroll
       for (int p = 0; p < kPieces; ++p) {
-        const uint4 w = ring[(use * kPieces + p) * kThreads];
-        const uint32_t words[4] = {w.x, w.y, w.z, w.w};
+        uint4 w[kGroup];
 #pragma unroll
-        for (int h = 0; h < 2; ++h) {
-          uint32_t even, odd;
-          unpack_f8(words[2 * h], even, odd);
-          mma(c, x_high[p][h].x, x_low[p][h].x, x_high[p][h].y, x_low[p][h].y, even, odd);
-          unpack_f8(words[2 * h + 1], even, odd);
-          mma(c, x_high[p][h].z, x_low[p][h].z, x_high[p][h].w, x_low[p][h].w, even, odd);
+        for (int g = 0; g < kGroup; ++g) {
+          w[g] = ring[((b + g) % kDepth * kPieces + p) * kThreads];
+        }
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const uint4 &high = x_high[p][i / 2], &low = x_low[p][i / 2];
+#pragma unroll
+          for (int g = 0; g < kGroup; ++g) {
+            const uint32_t four = i == 0 ? w[g].x : i == 1 ? w[g].y : i == 2 ? w[g].z : w[g].w;
+            mma_f16(c[g], i % 2 == 0 ? high.x : high.z, i % 2 == 0 ? low.x : low.z,
+                    i % 2 == 0 ? high.y : high.w, i % 2 == 0 ? low.y : low.w, unpack_two(four),
+                    unpack_two(four >> 16));
+          }
         }
       }
-      use = use + 1 == kDepth ? 0 : use + 1;
       // The diagonal: columns 2t and 2t + 1 are in lane t of a quad.
       const int quad = lane / 4;
-      const float own = quad % 2 == 0 ? c[0] + c[2] : c[1] + c[3];
-      dots[b] = quad / 2 == lane % 4 ? own : 0.0F;
+#pragma unroll
+      for (int g = 0; g < kGroup; ++g) {
+        const float own = quad % 2 == 0 ? c[g][0] + c[g][2] : c[g][1] + c[g][3];
+        dots[b + g] = quad / 2 == lane % 4 ? own : 0.0F;
+      }
     }
     float sum = warp_sums(dots);
     if constexpr (kTeam == 1) {

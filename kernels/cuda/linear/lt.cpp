@@ -107,7 +107,6 @@ struct Lt::Problem {
       set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, kEach);
       set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, g.w_scales);
       set(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, g.x_scales);
-      set(CUBLASLT_MATMUL_DESC_FAST_ACCUM, static_cast<int8_t>(g.fast_sums));
     }
     layout(w.value, g.in_type, g.n_in, g.n_out, g.n_batch, g.w_stride);
     layout(x.value, g.in_type, g.n_in, n_rows, g.n_batch, 0);
@@ -167,9 +166,8 @@ void Lt::require() {
 }
 
 const Lt::Choice& Lt::choose(const Gemm& g, int64_t n_rows) {
-  const Key key{
-      n_rows, g.n_out, g.n_in, g.in_type * 1000 + g.out_type,
-      g.n_batch * 8 + (g.fast_sums ? 4 : 0) + (g.bias != nullptr ? 2 : 0) + (g.accumulate ? 1 : 0)};
+  const Key key{n_rows, g.n_out, g.n_in, g.in_type * 1000 + g.out_type,
+                g.n_batch * 4 + (g.bias != nullptr ? 2 : 0) + (g.accumulate ? 1 : 0)};
   const auto known = choices_.find(key);
   if (known != choices_.end()) return known->second;
 

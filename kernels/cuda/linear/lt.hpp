@@ -26,7 +26,6 @@ struct Gemm {
   // Of CUDA_R_8F_E4M3 alone, one by one: each element of out is multiplied with both of its scales.
   const float* x_scales = nullptr;  // [n_rows]
   const float* w_scales = nullptr;  // [n_out]
-  bool fast_sums = false;           // f32 only now and then
 };
 
 class Lt {
