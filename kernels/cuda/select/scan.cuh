@@ -2,11 +2,12 @@
 // a lane: a dot product does not mind the order of its terms, as long as keys and queries agree on it.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
+#include <type_traits>
 
 #include "kernels/cuda/select/launch.cuh"
 #include "kernels/cuda/select/pick_lists.cuh"
+#include "kernels/cuda/select/scan_int8.cuh"
+#include "kernels/cuda/select/scan_keys.cuh"
 #include "reattn/kernels/types.hpp"
 
 namespace reattn::kernels::cuda {
@@ -17,9 +18,11 @@ constexpr int32_t kScanThreads = kWarp * kScanWarps;
 
 struct ScanSequence {
   void* const* k;        // [n_pages]
+  void* const* k8;       // [n_pages]; may be null where int8_tiles is 0
   const float* q;        // [n_queries, n_heads, head_dim]
   int32_t* picks;        // [n_voters, n_heads, top_k]
   int32_t begin, end;    // the middle
+  int32_t int8_tiles;    // of the cache: those are scored in int8, from k8
   int32_t first_tile;    // tiles of the sequences before this one
 };
 
@@ -47,59 +50,19 @@ __device__ inline int32_t share_of(const ScanBatch& b, int32_t tile) {
                           : b.n_longer + (tile - in_longer) / b.share_tiles;
 }
 
-template <DType kType>
-__device__ inline uint32_t pack(float low, float high) {
-  if constexpr (kType == DType::kBF16) {
-    const __nv_bfloat162 two = __floats2bfloat162_rn(low, high);
-    return reinterpret_cast<const uint32_t&>(two);
-  } else {
-    const __half2 two = __floats2half2_rn(low, high);
-    return reinterpret_cast<const uint32_t&>(two);
-  }
-}
-
-// c += a · b; a is 16 keys × 16 dimensions, b 16 dimensions × 8 columns.
-template <DType kType>
-__device__ inline void mma(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3,
-                           uint32_t b0, uint32_t b1) {
-  if constexpr (kType == DType::kBF16) {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-  } else {
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-  }
-}
-
-// A quad of lanes reads 64 bytes of a row at a time: with the hint not to keep lines in L1 the other half of a line is fetched
-// by itself, which costs a fifth of the memory's speed (H200: 3.7 instead of 4.6 TB/s).
-__device__ inline uint4 load_key(const void* at) {
-  uint4 v;
-  asm volatile("ld.global.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(at));
-  return v;
-}
-__device__ inline uint2 load_half_key(const void* at) {
-  uint2 v;
-  asm volatile("ld.global.v2.u32 {%0,%1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(at));
-  return v;
-}
-
-template <DType kType, int kDim, int kNTiles, int kPerLane>
+// kInt8: positions may be scored in int8, and most are; the others are read as well, if slowly.
+template <DType kType, int kDim, int kNTiles, int kPerLane, bool kInt8>
 struct Scan {
+  using Int8 = ScanInt8<kDim, kNTiles>;
   static constexpr int kGroups = kDim / 32;        // of 32 dimensions: 16 bytes a lane, two products
   static constexpr bool kHasHalf = kDim % 32 != 0;  // and one of 16: 8 bytes a lane, one product
-  static constexpr int kMTiles = kDim > 128 ? 1 : kDim == 64 && kNTiles <= 2 ? 4 : 2;
+  static constexpr int kAtOnce = kInt8 || kDim > 128 ? 1 : kDim == 64 && kNTiles <= 2 ? 4 : 2;
+  static constexpr int kMTiles = kInt8 ? Int8::kMTiles : kAtOnce;
   static constexpr int kKeys = 16 * kMTiles;       // of a tile
   static constexpr int kColumns = 8 * kNTiles;
   static constexpr int kSteps = kDim / 16;         // products over the dimensions
   static constexpr int kRowBytes = 2 * kDim;
-  static constexpr bool kQInShared = kNTiles > 1;
+  static constexpr bool kQInShared = kInt8 || kNTiles > 1;
   static constexpr int kMaxK = 8 * kPerLane;
   static constexpr int kBlocksPerSm = kNTiles == 1 && kDim <= 128 ? 2 : 1;
 
@@ -110,6 +73,7 @@ struct Scan {
   struct Shared {
     PickKey lists[kScanWarps][kColumns][kMaxK];
     uint2 q[kQInShared ? kNTiles * kSteps * kWarp : 1];
+    std::conditional_t<kInt8, typename Int8::Shared, std::nullptr_t> int8;
   };
   struct Unit {
     int32_t sequence, kv_head, column_block;
@@ -173,12 +137,17 @@ struct Scan {
   // acc[m][n]: keys 16 m + g and 16 m + 8 + g, columns 8 n + 2 t and 8 n + 2 t + 1.
   __device__ static void products(const char* rows, const Queries& q, const Shared& shared,
                                   float (&acc)[kMTiles][kNTiles][4]) {
+#pragma unroll
+    for (int m = 0; m < kMTiles; m += kAtOnce) some_products(rows + 16 * m * kRowBytes, q, shared, acc + m);
+  }
+  __device__ static void some_products(const char* rows, const Queries& q, const Shared& shared,
+                                       float (*acc)[kNTiles][4]) {
     const int32_t lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
     const char* at = rows + g * kRowBytes;
-    uint4 keys[kMTiles][2][kGroups];
-    uint2 half[kMTiles][2];
+    uint4 keys[kAtOnce][2][kGroups];
+    uint2 half[kAtOnce][2];
 #pragma unroll
-    for (int m = 0; m < kMTiles; ++m) {
+    for (int m = 0; m < kAtOnce; ++m) {
 #pragma unroll
       for (int i = 0; i < kGroups; ++i) {
         keys[m][0][i] = load_key(at + 16 * m * kRowBytes + 64 * i + 16 * t);
@@ -190,7 +159,7 @@ struct Scan {
       }
     }
 #pragma unroll
-    for (int m = 0; m < kMTiles; ++m) {
+    for (int m = 0; m < kAtOnce; ++m) {
 #pragma unroll
       for (int n = 0; n < kNTiles; ++n) {
 #pragma unroll
@@ -208,7 +177,7 @@ struct Scan {
           b = make_uint2(q.b[step][0], q.b[step][1]);
         }
 #pragma unroll
-        for (int m = 0; m < kMTiles; ++m) {
+        for (int m = 0; m < kAtOnce; ++m) {
           if (kHasHalf && step == kSteps - 1) {
             mma<kType>(acc[m][n], half[m][0].x, half[m][1].x, half[m][0].y, half[m][1].y, b.x, b.y);
           } else if (step % 2 == 0) {
@@ -321,6 +290,54 @@ struct Scan {
     __syncthreads();
   }
 
+  // Whether any sum of a column makes a better score than its threshold: scores ascend with sums.
+  __device__ static bool is_any_better(const int32_t (&sums)[kMTiles][kNTiles][4],
+                                       const float (&scales)[kNTiles][2],
+                                       const float (&thresholds)[kNTiles][2]) {
+    bool is_better = false;
+#pragma unroll
+    for (int n = 0; n < kNTiles; ++n) {
+#pragma unroll
+      for (int j = 0; j < 2; ++j) {
+        int32_t most = sums[0][n][j];
+#pragma unroll
+        for (int i = 1; i < 2 * kMTiles; ++i) most = max(most, sums[i / 2][n][j + 2 * (i % 2)]);
+        is_better |= static_cast<float>(most) * scales[n][j] > thresholds[n][j];
+      }
+    }
+    return __any_sync(kAllLanes, is_better);
+  }
+
+  __device__ static void load_int8(const void* page, const Unit& u, int32_t n_kv_heads, int32_t tile,
+                                   typename Int8::Keys& keys) {
+    const uint32_t in_page = static_cast<uint32_t>(tile * kKeys) % kPageTokens;
+    const int64_t row = u.kv_head * kPageTokens + in_page;
+    Int8::load(static_cast<const char*>(page) + row * kDim,
+               int8_scales(page, n_kv_heads, kDim) + int8_scale_index(u.kv_head, in_page), keys);
+  }
+
+  // The scores of a tile in int8; false: none is better than its threshold.
+  __device__ static bool int8_scores(const typename Int8::Keys& keys, bool is_whole,
+                                     const typename Int8::Queries& q, const Shared& shared,
+                                     const float (&thresholds)[kNTiles][2],
+                                     float (&acc)[kMTiles][kNTiles][4]) {
+    int32_t sums[kMTiles][kNTiles][4];
+    Int8::products(keys, q, shared.int8, sums);
+    float scales[kNTiles][2];
+#pragma unroll
+    for (int n = 0; n < kNTiles; ++n) {
+#pragma unroll
+      for (int j = 0; j < 2; ++j) scales[n][j] = keys.scale * q.scales[n][j];
+    }
+    if (is_whole && !is_any_better(sums, scales, thresholds)) return false;
+#pragma unroll
+    for (int i = 0; i < kMTiles * kNTiles * 4; ++i) {
+      const int m = i / (4 * kNTiles), n = i / 4 % kNTiles;
+      acc[m][n][i % 4] = static_cast<float>(sums[m][n][i % 4]) * scales[n][i % 2];
+    }
+    return true;
+  }
+
   __device__ static void run(const ScanBatch& b, Shared& shared) {
     const int32_t lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, t = lane % 4;
     const int32_t share_end = share_begin(b, blockIdx.x + 1);
@@ -330,12 +347,28 @@ struct Scan {
       const int32_t end = min(u.end, share_end);
       const int32_t first_tile = s.begin / kKeys + (from - u.begin);
       const int32_t end_tile = s.begin / kKeys + (end - u.begin);
+      const int32_t int8_tile = kInt8 ? min(s.int8_tiles, end_tile) : 0;  // one beyond the last
       constexpr int32_t kPageTiles = kPageTokens / kKeys;
+      const auto page_of = [&](int32_t tile) -> const void* {
+        return (tile < int8_tile ? s.k8 : s.k)[tile / kPageTiles];
+      };
       int32_t tile = first_tile + warp;
       wait_for_previous();
-      const void* page = s.k[min(tile, end_tile - 1) / kPageTiles];
+      const void* page = page_of(min(tile, end_tile - 1));
+      std::conditional_t<kInt8, typename Int8::Queries, std::nullptr_t> q8;
+      // Keys in int8 are loaded a tile ahead: half the bytes of a tile are not enough to keep the memory busy.
+      std::conditional_t<kInt8, typename Int8::Keys, std::nullptr_t> next8;
+      if constexpr (kInt8) {
+        if (tile < int8_tile) {
+          load_int8(page, u, b.n_kv_heads, tile, next8);
+          if (tile + kScanWarps < end_tile) page = page_of(tile + kScanWarps);
+        }
+        if (first_tile < int8_tile) {
+          Int8::load_queries([&](int32_t column) { return query_of(b, u, column); }, q8, shared.int8);
+        }
+      }
       Queries q;
-      load_queries(b, u, q, shared);
+      if (!kInt8 || int8_tile < end_tile) load_queries(b, u, q, shared);
       ColumnList<kPerLane> lists[kNTiles][2];
       float thresholds[kNTiles][2];
 #pragma unroll
@@ -348,14 +381,28 @@ struct Scan {
         }
       }
       for (; tile < end_tile; tile += kScanWarps) {
-        const char* rows = static_cast<const char*>(page) +
-                           (u.kv_head * static_cast<int64_t>(kPageTokens) +
-                            tile % kPageTiles * kKeys) * kRowBytes;
-        if (tile + kScanWarps < end_tile) page = s.k[(tile + kScanWarps) / kPageTiles];
-        float acc[kMTiles][kNTiles][4];
-        products(rows, q, shared, acc);
         const int32_t first = tile * kKeys;
-        if (first < s.begin || first + kKeys > s.end) {
+        const bool is_whole = first >= s.begin && first + kKeys <= s.end;
+        float acc[kMTiles][kNTiles][4];
+        bool is_int8 = false;
+        if constexpr (kInt8) {
+          is_int8 = tile < int8_tile;
+          if (is_int8) {
+            const typename Int8::Keys keys = next8;
+            if (tile + kScanWarps < int8_tile) {
+              load_int8(page, u, b.n_kv_heads, tile + kScanWarps, next8);
+              if (tile + 2 * kScanWarps < end_tile) page = page_of(tile + 2 * kScanWarps);
+            }
+            if (!int8_scores(keys, is_whole, q8, shared, thresholds, acc)) continue;
+          }
+        }
+        if (!is_int8) {
+          const void* of_tile = page;
+          if (tile + kScanWarps < end_tile) page = page_of(tile + kScanWarps);
+          const int64_t row = u.kv_head * kPageTokens + first % kPageTokens;
+          products(static_cast<const char*>(of_tile) + row * kRowBytes, q, shared, acc);
+        }
+        if (!is_whole) {
 #pragma unroll
           for (int i = 0; i < 2 * kMTiles; ++i) {
             const int32_t position = first + 8 * i + lane / 4;

@@ -158,10 +158,9 @@ void score_with(Context& ctx, std::span<const ScoreArgs> list, ScoreKernel kerne
 void score(Context& ctx, std::span<const ScoreArgs> list) {
   for (const ScoreArgs& a : list) reference::check(a);
   for (size_t i = 0; i < list.size();) {
-    const auto is_few = [](const ScoreArgs& a) { return !scores_int8(a) && score_decode_fits(a); };
-    const bool few = is_few(list[i]);
+    const bool few = score_decode_fits(list[i]);
     size_t n = 1;
-    while (i + n < list.size() && is_few(list[i + n]) == few) ++n;
+    while (i + n < list.size() && score_decode_fits(list[i + n]) == few) ++n;
     const auto run = list.subspan(i, n);
     few ? score_decode(ctx, run) : score_with(ctx, run, ScoreKernel::kAuto);
     i += n;

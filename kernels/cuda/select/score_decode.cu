@@ -2,8 +2,10 @@
 #include "kernels/cuda/select/score_decode.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "kernels/cuda/select/merge.cuh"
+#include "kernels/cuda/select/score.hpp"
 
 namespace reattn::kernels::cuda {
 namespace {
@@ -11,10 +13,9 @@ namespace {
 constexpr int32_t kMaxQueries = 8, kMaxGroup = 16;
 constexpr int32_t kMaxShares = 376;  // their lists of one row, 16 entries each, fit 48 KiB less the merge's own
 
-template <DType kType, int kDim, int kNTiles, int kPerLane>
-__global__ void __launch_bounds__(kScanThreads, Scan<kType, kDim, kNTiles, kPerLane>::kBlocksPerSm)
+template <class S>
+__global__ void __launch_bounds__(kScanThreads, S::kBlocksPerSm)
     score_scan_kernel(const __grid_constant__ ScanBatch batch) {
-  using S = Scan<kType, kDim, kNTiles, kPerLane>;
   __shared__ typename S::Shared shared;
   start_next();
   S::run(batch, shared);
@@ -97,17 +98,17 @@ struct Geometry {
   DType dtype;
   int32_t n_kv_heads, head_dim, n_heads, vote_stride, top_k;
   int64_t n_queries;
+  bool int8;
   bool operator==(const Geometry&) const = default;
 };
 
 Geometry geometry_of(const ScoreArgs& a) {
   return {a.pages.dtype, a.pages.n_kv_heads, a.pages.head_dim, a.n_heads,
-          a.vote_stride, a.top_k,            a.n_queries};
+          a.vote_stride, a.top_k,            a.n_queries,          scores_int8(a)};
 }
 
-template <DType kType, int kDim, int kNTiles, int kPerLane>
+template <class S>
 void scan(Context& ctx, std::span<const ScoreArgs> list) {
-  using S = Scan<kType, kDim, kNTiles, kPerLane>;
   const ScoreArgs& first = list[0];
   ScanBatch batch{};
   batch.n_sequences = static_cast<int32_t>(list.size());
@@ -124,8 +125,14 @@ void scan(Context& ctx, std::span<const ScoreArgs> list) {
   int64_t n_tiles = 0;
   for (size_t i = 0; i < list.size(); ++i) {
     const ScoreArgs& a = list[i];
-    batch.sequences[i] = {a.pages.k, a.q, a.picks, static_cast<int32_t>(a.middle_begin),
-                          static_cast<int32_t>(a.middle_end), static_cast<int32_t>(n_tiles)};
+    batch.sequences[i] = {a.pages.k,
+                          a.pages.k8,
+                          a.q,
+                          a.picks,
+                          static_cast<int32_t>(a.middle_begin),
+                          static_cast<int32_t>(a.middle_end),
+                          static_cast<int32_t>(a.int8_end / S::kKeys),
+                          static_cast<int32_t>(n_tiles)};
     n_tiles += units * ((a.middle_end + S::kKeys - 1) / S::kKeys - a.middle_begin / S::kKeys);
   }
   if (n_tiles > INT32_MAX) fail(ErrorCode::kUnsupported, "score: ", n_tiles, " tiles of keys in one launch");
@@ -138,7 +145,7 @@ void scan(Context& ctx, std::span<const ScoreArgs> list) {
                             static_cast<size_t>(S::kColumns * batch.top_k);
   ctx.scratch.begin(Scratch::padded(n_partials * sizeof(PickKey)));
   batch.partials = ctx.scratch.take<PickKey>(n_partials);
-  launch_early(ctx, "score_scan_kernel", score_scan_kernel<kType, kDim, kNTiles, kPerLane>,
+  launch_early(ctx, "score_scan_kernel", score_scan_kernel<S>,
                dim3(static_cast<unsigned>(batch.n_shares)), kScanThreads, 0, batch);
   const int32_t n_rows = voters * batch.n_heads;
   const auto n_sequences = static_cast<unsigned>(list.size());
@@ -154,33 +161,35 @@ void scan(Context& ctx, std::span<const ScoreArgs> list) {
                dim3(static_cast<unsigned>(n_rows), n_sequences), kMergeThreads, shared, batch);
 }
 
-template <DType kType, int kDim>
+template <DType kType, int kDim, bool kInt8>
 void scan_columns(Context& ctx, std::span<const ScoreArgs> list) {
   const ScoreArgs& a = list[0];
   const int64_t n_columns = a.n_heads / a.pages.n_kv_heads * n_voters(a.n_queries, a.vote_stride);
   if constexpr (kDim == 64 || kDim == 128) {
     const bool few = a.top_k <= 8;
     if (n_columns <= 8) {
-      few ? scan<kType, kDim, 1, 1>(ctx, list) : scan<kType, kDim, 1, 2>(ctx, list);
+      few ? scan<Scan<kType, kDim, 1, 1, kInt8>>(ctx, list) : scan<Scan<kType, kDim, 1, 2, kInt8>>(ctx, list);
     } else if (n_columns <= 16) {
-      few ? scan<kType, kDim, 2, 1>(ctx, list) : scan<kType, kDim, 2, 2>(ctx, list);
+      few ? scan<Scan<kType, kDim, 2, 1, kInt8>>(ctx, list) : scan<Scan<kType, kDim, 2, 2, kInt8>>(ctx, list);
     } else {
-      few ? scan<kType, kDim, 4, 1>(ctx, list) : scan<kType, kDim, 4, 2>(ctx, list);
+      few ? scan<Scan<kType, kDim, 4, 1, kInt8>>(ctx, list) : scan<Scan<kType, kDim, 4, 2, kInt8>>(ctx, list);
     }
   } else {
-    n_columns <= 8 ? scan<kType, kDim, 1, 2>(ctx, list) : scan<kType, kDim, 4, 2>(ctx, list);
+    constexpr int kNTiles = kInt8 && kDim > 128 ? 2 : 4;  // as the shared memory allows
+    n_columns <= 8 ? scan<Scan<kType, kDim, 1, 2, kInt8>>(ctx, list)
+                   : scan<Scan<kType, kDim, kNTiles, 2, kInt8>>(ctx, list);
   }
 }
 
-template <DType kType>
+template <DType kType, bool kInt8>
 void scan_dim(Context& ctx, std::span<const ScoreArgs> list) {
   switch (list[0].pages.head_dim) {
-    case 64: return scan_columns<kType, 64>(ctx, list);
-    case 80: return scan_columns<kType, 80>(ctx, list);
-    case 96: return scan_columns<kType, 96>(ctx, list);
-    case 112: return scan_columns<kType, 112>(ctx, list);
-    case 128: return scan_columns<kType, 128>(ctx, list);
-    case 256: return scan_columns<kType, 256>(ctx, list);
+    case 64: return scan_columns<kType, 64, kInt8>(ctx, list);
+    case 80: return scan_columns<kType, 80, kInt8>(ctx, list);
+    case 96: return scan_columns<kType, 96, kInt8>(ctx, list);
+    case 112: return scan_columns<kType, 112, kInt8>(ctx, list);
+    case 128: return scan_columns<kType, 128, kInt8>(ctx, list);
+    case 256: return scan_columns<kType, 256, kInt8>(ctx, list);
     default: fail(ErrorCode::kInternal, "score: no scan of head_dim ", list[0].pages.head_dim);
   }
 }
@@ -196,13 +205,18 @@ bool score_decode_fits(const ScoreArgs& a) {
 }
 
 void score_decode(Context& ctx, std::span<const ScoreArgs> list) {
-  while (!list.empty()) {
+  std::vector<ScoreArgs> sorted(list.begin(), list.end());  // a launch reads either kind of keys fast
+  std::stable_partition(sorted.begin(), sorted.end(), scores_int8);
+  for (list = sorted; !list.empty();) {
     const Geometry geometry = geometry_of(list[0]);
     size_t n = 1;
     while (n < list.size() && n < kScanBatch && geometry_of(list[n]) == geometry) ++n;
     const std::span<const ScoreArgs> alike = list.first(n);
-    geometry.dtype == DType::kBF16 ? scan_dim<DType::kBF16>(ctx, alike)
-                                   : scan_dim<DType::kF16>(ctx, alike);
+    if (geometry.dtype == DType::kBF16) {
+      geometry.int8 ? scan_dim<DType::kBF16, true>(ctx, alike) : scan_dim<DType::kBF16, false>(ctx, alike);
+    } else {
+      geometry.int8 ? scan_dim<DType::kF16, true>(ctx, alike) : scan_dim<DType::kF16, false>(ctx, alike);
+    }
     list = list.subspan(n);
   }
 }
