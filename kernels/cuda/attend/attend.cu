@@ -39,8 +39,7 @@ void check(const AttendArgs& a) {
 enum class Way { kFew, kFast, kGeneral };
 
 Way way_of(const Context& ctx, const AttendArgs& a) {
-  // The kernels for few read no int8 yet.
-  if (attend_decode_fits(a)) return a.int8_end > 0 ? Way::kGeneral : Way::kFew;
+  if (attend_decode_fits(a)) return Way::kFew;
   return attend_sm90_can(ctx, a) ? Way::kFast : Way::kGeneral;
 }
 

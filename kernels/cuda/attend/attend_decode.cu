@@ -12,11 +12,11 @@ namespace {
 
 constexpr int64_t kMaxQueries = 8;
 
-template <class T, int kLanes, int kDim>
+template <class Split>
 __global__ void __launch_bounds__(32 * kAttendWarps, 2)
     attend_split_kernel(const __grid_constant__ AttendBatch batch) {
   extern __shared__ __align__(16) unsigned char shared[];
-  SplitAttend<T, kLanes, kDim>::run(batch, shared);
+  Split::run(batch, shared);
 }
 
 // A block a row of the output: groups of head_dim / 4 threads share the splits, and are added up in a fixed order.
@@ -106,9 +106,8 @@ int32_t heads_per_block(int32_t n_kv_heads) {
   return n;
 }
 
-template <class T, int kLanes, int kDim>
+template <class Split>
 void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
-  using Split = SplitAttend<T, kLanes, kDim>;
   const AttendArgs& first = list[0];
   AttendBatch batch{};
   batch.n_queries = static_cast<int32_t>(first.n_queries);
@@ -126,6 +125,8 @@ void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
     const AttendArgs& a = list[i];
     batch.sequences[i] = {a.pages.k,
                           a.pages.v,
+                          a.pages.k8,
+                          a.pages.v8,
                           a.q,
                           a.out,
                           a.recalled,
@@ -135,6 +136,7 @@ void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
                           static_cast<int32_t>(a.n_tokens),
                           static_cast<int32_t>(a.n_global),
                           static_cast<int32_t>(a.local_begin),
+                          static_cast<int32_t>(std::min<int64_t>(a.int8_end, INT32_MAX)),
                           a.scale};
     longest = std::max(longest, std::min(a.rope.n_positions, a.n_tokens));
   }
@@ -156,12 +158,12 @@ void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
     for (const AttendArgs& a : list) attend_general(ctx, a);
     return;
   }
-  check(cudaFuncSetAttribute(attend_split_kernel<T, kLanes, kDim>,
+  check(cudaFuncSetAttribute(attend_split_kernel<Split>,
                              cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
         "attend: cudaFuncSetAttribute");
   const dim3 grid(static_cast<unsigned>(n_splits), static_cast<unsigned>(n_groups),
                   static_cast<unsigned>(list.size()));
-  launch_early(ctx, "attend_split_kernel", attend_split_kernel<T, kLanes, kDim>, grid, 32 * n_warps,
+  launch_early(ctx, "attend_split_kernel", attend_split_kernel<Split>, grid, 32 * n_warps,
                shared, batch);
   const dim3 rows(static_cast<unsigned>(batch.n_queries * batch.n_heads),
                   static_cast<unsigned>(list.size()));
@@ -169,16 +171,22 @@ void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
                n_splits);
 }
 
-template <class T>
+template <class T, bool kInt8>
 void attend_typed(Context& ctx, std::span<const AttendArgs> list) {
   const int32_t d = list[0].pages.head_dim;
   if constexpr (sizeof(T) == 2) {
-    if (d == 64) return attend_alike<T, 8, 64>(ctx, list);
-    if (d == 128) return attend_alike<T, 16, 128>(ctx, list);
+    if (d == 64) return attend_alike<SplitAttend<T, 8, 64, kInt8>>(ctx, list);
+    if (d == 128) return attend_alike<SplitAttend<T, 16, 128, kInt8>>(ctx, list);
   }
-  d <= 64    ? attend_alike<T, 8, 0>(ctx, list)
-  : d <= 128 ? attend_alike<T, 16, 0>(ctx, list)
-             : attend_alike<T, 32, 0>(ctx, list);
+  d <= 64    ? attend_alike<SplitAttend<T, 8, 0, kInt8>>(ctx, list)
+  : d <= 128 ? attend_alike<SplitAttend<T, 16, 0, kInt8>>(ctx, list)
+             : attend_alike<SplitAttend<T, 32, 0, kInt8>>(ctx, list);
+}
+
+template <class T>
+void attend_typed(Context& ctx, std::span<const AttendArgs> list) {
+  const bool int8 = std::any_of(list.begin(), list.end(), [](const AttendArgs& a) { return a.int8_end > 0; });
+  int8 ? attend_typed<T, true>(ctx, list) : attend_typed<T, false>(ctx, list);
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 // Device code of attention for few queries. A block takes a part of the set for some KV heads and up to four rows (pairs of a query
 // and a query head of the KV head), chunk by chunk: the block copies a chunk's angles and the addresses of its keys into shared
 // memory, each warp the keys and values of its share for one KV head, a step ahead of its arithmetic. Keys are rotated as they are
-// read, sums are f32. What the warps found is joined in the block, what the blocks found by a second kernel.
+// read, sums are f32. Rows in int8 are multiplied as the integers they are; their scale goes to the score, and to the weight of the
+// value. What the warps found is joined in the block, what the blocks found by a second kernel.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
+#include "kernels/cuda/attend/row_loads.cuh"
+#include "kernels/cuda/prim/int8.cuh"
 #include "kernels/cuda/select/launch.cuh"
 #include "reattn/kernels/types.hpp"
 
@@ -19,13 +19,15 @@ constexpr int32_t kAttendWarps = 8;    // of a block at most
 struct AttendSequence {
   void* const* k;              // [n_pages]
   void* const* v;              // [n_pages]
+  void* const* k8;             // [n_pages] the same in int8, of positions below int8_end
+  void* const* v8;             // [n_pages]
   const float* q;              // [n_queries, n_heads, head_dim]
   float* out;                  // [n_queries, n_heads, head_dim]
   const int32_t* recalled;     // [*n_recalled]
   const int32_t* n_recalled;   // may be null
   const float* cos;            // [n_positions, head_dim / 2]
   const float* sin;            // [n_positions, head_dim / 2]
-  int32_t n_tokens, n_global, local_begin;
+  int32_t n_tokens, n_global, local_begin, int8_end;
   float scale;
 };
 
@@ -42,83 +44,77 @@ struct AttendBatch {
   bool interleaved;
 };
 
-template <int kBytes>
-__device__ inline void copy_async(void* to, const void* from) {
-  const auto at = static_cast<uint32_t>(__cvta_generic_to_shared(to));
-  if constexpr (kBytes == 16) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(at), "l"(from) : "memory");
-  } else {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(at), "l"(from), "n"(kBytes)
-                 : "memory");
-  }
-}
-__device__ inline void wait_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
-
-// Four elements of a page as floats.
-template <class T>
-__device__ inline float4 load_four(const T* at) {
-  if constexpr (sizeof(T) == 4) {
-    return *reinterpret_cast<const float4*>(at);
-  } else {
-    const uint2 raw = *reinterpret_cast<const uint2*>(at);
-    if constexpr (std::is_same_v<T, __half>) {
-      const float2 a = __half22float2(reinterpret_cast<const __half2&>(raw.x));
-      const float2 b = __half22float2(reinterpret_cast<const __half2&>(raw.y));
-      return make_float4(a.x, a.y, b.x, b.y);
-    } else {
-      return make_float4(__uint_as_float(raw.x << 16), __uint_as_float(raw.x & 0xffff0000u),
-                         __uint_as_float(raw.y << 16), __uint_as_float(raw.y & 0xffff0000u));
-    }
-  }
-}
-
-template <class T>
-__device__ inline void load_eight(float (&to)[8], const T* at) {
-  float4 low, high;
-  if constexpr (sizeof(T) == 4) {
-    low = load_four(at);
-    high = load_four(at + 4);
-  } else {
-    const uint4 raw = *reinterpret_cast<const uint4*>(at);
-    low = load_four(reinterpret_cast<const T*>(&raw));
-    high = load_four(reinterpret_cast<const T*>(&raw) + 4);
-  }
-  to[0] = low.x, to[1] = low.y, to[2] = low.z, to[3] = low.w;
-  to[4] = high.x, to[5] = high.y, to[6] = high.z, to[7] = high.w;
-}
-
 // kLanes lanes share a key: lane c of them has its pairs 4 c … 4 c + 3, and dimensions 8 c … 8 c + 7 of the value. kDim 0: any
-// head_dim that is a multiple of 8 and at most 8 · kLanes.
-template <class T, int kLanes, int kDim>
+// head_dim that is a multiple of 8 and at most 8 · kLanes. kInt8: rows below int8_end are in int8.
+template <class T, int kLanes, int kDim, bool kInt8>
 struct SplitAttend {
   static constexpr int kSlots = 32 / kLanes;      // keys side by side
   static constexpr int kPasses = 4;
   static constexpr int kKeys = kPasses * kSlots;  // of a step
   static constexpr float kNone = -1e30f;          // less than any exponent
+  static constexpr bool kWholeRows = kInt8 && kDim == 8 * kLanes;  // int8 rows are copied by 16 bytes
 
   // What a block has in shared memory. Chunk i is in part i modulo the number of parts.
   struct Shared {
     unsigned long long* pages;  // [4, chunk, 2] addresses of the pages of keys and of values
     int32_t* tokens;            // [4, chunk]
     float* angles;              // [2, 2, chunk, head_dim / 2] cosines, sines
-    T* ring;                    // of this warp: [2, 2, step, head_dim] keys, values
+    T* ring;                    // of this warp: [2, 2, step, head_dim] keys, values; of rows in int8 see int8_row
+    float* scales;              // of this warp: [2, 2, step] of int8 keys, values
     float* sums;                // over all of it, at the end: [warp, slot, row, head_dim]
   };
   static size_t shared_bytes(int32_t head_dim, int32_t chunk, int32_t n_warps) {
     const size_t d = head_dim;
     const size_t chunks = static_cast<size_t>(chunk) * (4 * 20 + 2 * d * sizeof(float));
-    const size_t rings = static_cast<size_t>(n_warps) * 4 * kKeys * d * sizeof(T);
+    const size_t of_key = d * sizeof(T) + (kInt8 ? sizeof(float) : 0);
+    const size_t rings = static_cast<size_t>(n_warps) * 4 * kKeys * of_key;
     const size_t sums = static_cast<size_t>(n_warps) * kSlots * kAttendRows * d * sizeof(float);
     return chunks + rings > sums ? chunks + rings : sums;
   }
   __device__ static Shared lay_out(unsigned char* memory, int32_t chunk, int32_t d) {
+    const auto warp = static_cast<int32_t>(threadIdx.x / 32), n_warps = static_cast<int32_t>(blockDim.x / 32);
     Shared s{};
     s.pages = reinterpret_cast<unsigned long long*>(memory);
     s.tokens = reinterpret_cast<int32_t*>(s.pages + 8 * chunk);
     s.angles = reinterpret_cast<float*>(s.tokens + 4 * chunk);
-    s.ring = reinterpret_cast<T*>(s.angles + 2 * chunk * d) + threadIdx.x / 32 * (4 * kKeys * d);
+    auto* rings = reinterpret_cast<T*>(s.angles + 2 * chunk * d);
+    s.ring = rings + warp * (4 * kKeys * d);
+    s.scales = reinterpret_cast<float*>(rings + n_warps * (4 * kKeys * d)) + warp * (4 * kKeys);
     s.sums = reinterpret_cast<float*>(memory);
     return s;
+  }
+
+  // Of a key in int8; its value's is value_bytes behind it. Rows are so far apart that slots read from different banks.
+  __device__ static int8_t* int8_row(T* ring, int32_t step, int32_t pass, int32_t slot, int32_t d) {
+    const int32_t row = kDim != 0 ? kDim * 3 / 2 : d * static_cast<int32_t>(sizeof(T));
+    return reinterpret_cast<int8_t*>(ring + ((step & 1) * 2 * kKeys + pass * kSlots) * d) + slot * row;
+  }
+
+  __device__ static int32_t value_bytes(int32_t d) { return kKeys * d * static_cast<int32_t>(sizeof(T)); }
+
+  // Of key i of a step, or of its value (which 1); `at` is where the key's page and token are.
+  __device__ static void copy_scale(const AttendBatch& b, const Shared& shared, int32_t step, int32_t i,
+                                    int32_t at, int32_t which, int32_t kv_head) {
+    const auto* page = reinterpret_cast<const void*>(shared.pages[2 * at + which]);
+    copy_async<4>(shared.scales + ((step & 1) * 2 + which) * kKeys + i,
+                  int8_scales(page, b.n_kv_heads, kDim != 0 ? kDim : b.head_dim) +
+                      int8_scale_index(kv_head, static_cast<uint32_t>(shared.tokens[at])));
+  }
+  // A step whose keys are all in int8: half of the lanes copy the keys, half the values.
+  __device__ static void copy_int8(const AttendBatch& b, const Shared& shared, int32_t step, int32_t first_at,
+                                   int32_t kv_head) {
+    const auto lane = static_cast<int32_t>(threadIdx.x % 32);
+    const int32_t slot = lane / kLanes, which = lane % kLanes / (kLanes / 2), i = 16 * (lane % (kLanes / 2));
+#pragma unroll
+    for (int pass = 0; pass < kPasses; ++pass) {
+      const int32_t at = first_at + pass * kSlots + slot;
+      const auto* page = reinterpret_cast<const int8_t*>(shared.pages[2 * at + which]);
+      const int32_t token = kv_head * static_cast<int32_t>(kPageTokens) +
+                            shared.tokens[at] % static_cast<int32_t>(kPageTokens);
+      copy_async<16>(int8_row(shared.ring, step, pass, slot, kDim) + which * value_bytes(kDim) + i,
+                     page + token * kDim + i);
+    }
+    if (lane < 2 * kKeys) copy_scale(b, shared, step, lane / 2, first_at + lane / 2, lane % 2, kv_head);
   }
 
   // The part of the set that a block has.
@@ -148,8 +144,9 @@ struct SplitAttend {
     if (i >= b.chunk) return;
     const int32_t at = (chunk & 3) * b.chunk + i;  // of a token that this thread copied
     const int32_t page = shared.tokens[at] / static_cast<int32_t>(kPageTokens);
-    copy_async<8>(shared.pages + 2 * at, s.k + page);
-    copy_async<8>(shared.pages + 2 * at + 1, s.v + page);
+    const bool is_int8 = kInt8 && shared.tokens[at] < s.int8_end;
+    copy_async<8>(shared.pages + 2 * at, (is_int8 ? s.k8 : s.k) + page);
+    copy_async<8>(shared.pages + 2 * at + 1, (is_int8 ? s.v8 : s.v) + page);
   }
   __device__ static void copy_angles(const AttendBatch& b, const AttendSequence& s, const Shared& shared,
                                      const Part& part, int32_t chunk, int32_t half) {
@@ -260,17 +257,33 @@ struct SplitAttend {
     const auto in_chunk = [&](int32_t step) {  // the first key of a step
       return ((step & ((1 << steps_shift) - 1)) * b.warps_per_head + slice) * kKeys;
     };
+    // Returns whether all its keys are in int8, and were copied by copy_int8.
     const auto copy_step = [&](int32_t step) {
       const int32_t chunk = step >> steps_shift, first = in_chunk(step);
-      if (step >= n_steps || part.begin + chunk * b.chunk + first >= part.end) return;
+      if (step >= n_steps || part.begin + chunk * b.chunk + first >= part.end) return false;
+      const int32_t first_at = (chunk & 3) * b.chunk + first;
+      if constexpr (kWholeRows) {
+        if (__all_sync(~0u, shared.tokens[first_at + lane % kKeys] < s.int8_end)) {
+          copy_int8(b, shared, step, first_at, kv_head);
+          return true;
+        }
+      }
       T* to = shared.ring + (step & 1) * 2 * kKeys * d + slot * d + 8 * c;
       const int32_t of_lane = kv_head * static_cast<int32_t>(kPageTokens) * d + 8 * c;
 #pragma unroll
       for (int pass = 0; pass < kPasses; ++pass) {
-        const int32_t at = (chunk & 3) * b.chunk + first + pass * kSlots + slot;
+        const int32_t at = first_at + pass * kSlots + slot;
         const ulonglong2 pages = reinterpret_cast<const ulonglong2*>(shared.pages)[at];
-        const int32_t row =
-            (shared.tokens[at] % static_cast<int32_t>(kPageTokens)) * d + of_lane;
+        const int32_t token = shared.tokens[at];
+        const int32_t row = (token % static_cast<int32_t>(kPageTokens)) * d + of_lane;
+        if (kInt8 && token < s.int8_end) {
+          if (c < 2) copy_scale(b, shared, step, pass * kSlots + slot, at, c, kv_head);
+          if (!is_active) continue;
+          int8_t* row_to = int8_row(shared.ring, step, pass, slot, d) + 8 * c;
+          copy_async<8>(row_to, reinterpret_cast<const int8_t*>(pages.x) + row);
+          copy_async<8>(row_to + value_bytes(d), reinterpret_cast<const int8_t*>(pages.y) + row);
+          continue;
+        }
         if (!is_active) continue;
 #pragma unroll
         for (int i = 0; i < 8; i += 16 / sizeof(T)) {
@@ -279,42 +292,51 @@ struct SplitAttend {
                          reinterpret_cast<const T*>(pages.y) + row + i);
         }
       }
+      return false;
     };
+    bool next_is_int8 = false;
     if (!is_empty) {
       wait_copies();
       __syncthreads();
       copy_angles(b, s, shared, part, 0, half);
-      copy_step(0);
+      next_is_int8 = copy_step(0);
     }
 
     float acc[kAttendRows][8] = {};
     float most = kNone, sum = 0;  // of this lane's row; the sum over this slot's keys
-    for (int32_t step = 0; step < n_steps; ++step) {
-      const int32_t chunk = step >> steps_shift;
-      wait_copies();
-      if ((step & ((1 << steps_shift) - 1)) == 0) {  // the chunk is visible, the one before has been read
-        __syncthreads();
-        copy_angles(b, s, shared, part, chunk + 1, half);
-        copy_pages(b, s, shared, chunk + 2);
-        copy_tokens(b, s, shared, part, chunk + 3);
-      } else {
-        __syncwarp();
-      }
-      copy_step(step + 1);
-      const int32_t first = in_chunk(step), first_j = part.begin + chunk * b.chunk + first;
-      if (first_j >= part.end) continue;
+    // kWhole: all keys are in int8.
+    const auto add_step = [&](int32_t step, auto whole) {
+      constexpr bool kWhole = decltype(whole)::value;
+      const int32_t chunk = step >> steps_shift, first = in_chunk(step);
+      const int32_t first_j = part.begin + chunk * b.chunk + first;
       const T* keys = shared.ring + (step & 1) * 2 * kKeys * d + slot * d;
       const T* values_of = keys + kKeys * d + 8 * c;
       const float* angles =
           shared.angles + ((chunk & 1) * 2 * b.chunk + first + slot) * half + (is_active ? 4 * c : 0);
+      // Of int8 rows, a bit a pass; and the scales of keys and, kKeys on, of values.
+      uint32_t in_int8 = kWhole ? (1u << kPasses) - 1 : 0;
+      const float* scales = shared.scales + (step & 1) * 2 * kKeys + slot;
+      if constexpr (kInt8 && !kWhole) {
+#pragma unroll
+        for (int pass = 0; pass < kPasses; ++pass) {
+          const int32_t at = (chunk & 3) * b.chunk + first + pass * kSlots + slot;
+          in_int8 |= static_cast<uint32_t>(shared.tokens[at] < s.int8_end) << pass;
+        }
+      }
       float p[kPasses];
       float step_most = kNone;
 #pragma unroll
       for (int pass = 0; pass < kPasses; ++pass) {
         float4 x = make_float4(0, 0, 0, 0), y = x;
-        if (is_active) {
-          x = load_four(keys + pass * kSlots * d + x_at);
-          y = load_four(keys + pass * kSlots * d + y_at);
+        const T* key = keys + pass * kSlots * d;
+        const int8_t* key8 = int8_row(shared.ring, step, pass, slot, d);
+        const bool is_int8 = kInt8 && (in_int8 >> pass & 1) != 0;
+        if (is_int8 && is_active) {
+          x = load_four(key8 + x_at);
+          y = load_four(key8 + y_at);
+        } else if (is_active) {
+          x = load_four(key + x_at);
+          y = load_four(key + y_at);
         }
         rotate(x, y, load_four(angles + pass * kSlots * half),
                load_four(angles + (b.chunk + pass * kSlots) * half), b.interleaved);
@@ -322,6 +344,7 @@ struct SplitAttend {
 #pragma unroll
         for (int r = 0; r < kAttendRows; ++r) dots[r] = dot(x, qx[r], y, qy[r]);
         p[pass] = reduce(dots, lane);
+        if (is_int8) p[pass] *= scales[pass * kSlots];
         if (first_j + pass * kSlots + slot >= min(limit, part.end)) p[pass] = -INFINITY;
         step_most = fmaxf(step_most, p[pass]);
       }
@@ -348,14 +371,40 @@ struct SplitAttend {
       }
 #pragma unroll
       for (int pass = 0; pass < kPasses; ++pass) {
-        float values[8] = {};
-        if (is_active) load_eight(values, values_of + pass * kSlots * d);
+        float values[8] = {}, of_lane = p[pass];
+        if (kInt8 && (in_int8 >> pass & 1) != 0) {
+          const int8_t* value8 = int8_row(shared.ring, step, pass, slot, d) + value_bytes(d);
+          if (is_active) load_eight(values, value8 + 8 * c);
+          of_lane *= scales[kKeys + pass * kSlots];
+        } else if (is_active) {
+          load_eight(values, values_of + pass * kSlots * d);
+        }
 #pragma unroll
         for (int r = 0; r < kAttendRows; ++r) {
-          const float weight = __shfl_sync(~0u, p[pass], lane_of_row(lane, r));
+          const float weight = __shfl_sync(~0u, of_lane, lane_of_row(lane, r));
 #pragma unroll
           for (int i = 0; i < 8; ++i) acc[r][i] += weight * values[i];
         }
+      }
+    };
+    for (int32_t step = 0; step < n_steps; ++step) {
+      const int32_t chunk = step >> steps_shift;
+      wait_copies();
+      if ((step & ((1 << steps_shift) - 1)) == 0) {  // the chunk is visible, the one before has been read
+        __syncthreads();
+        copy_angles(b, s, shared, part, chunk + 1, half);
+        copy_pages(b, s, shared, chunk + 2);
+        copy_tokens(b, s, shared, part, chunk + 3);
+      } else {
+        __syncwarp();
+      }
+      const bool is_int8 = next_is_int8;
+      next_is_int8 = copy_step(step + 1);
+      if (part.begin + chunk * b.chunk + in_chunk(step) >= part.end) continue;
+      if (kWholeRows && is_int8) {
+        add_step(step, std::bool_constant<kWholeRows>());
+      } else {
+        add_step(step, std::false_type());
       }
     }
     wait_copies();  // what was copied for chunks that do not exist
