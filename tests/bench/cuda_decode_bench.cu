@@ -1,4 +1,4 @@
-// Times the kernels of a decode step, one JSON object a line: cuda_decode_bench [all | vote | step | profile [geometry]]. Each figure is of one layer of
+// Times the kernels of a decode step, one JSON object a line: cuda_decode_bench [all | vote | step | profile [geometry [16-bit | int8]]]. Each figure is of one layer of
 // one step, from the replay of a graph that goes through several layers, whose caches together do not fit the L2 cache.
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -42,16 +42,23 @@ __device__ float noise(uint64_t x) {  // near enough to normal
   return sum * 1.73f;
 }
 template <class T>
-__global__ void fill_kernel(T* to, int64_t n, uint64_t seed) {
+__global__ void fill_kernel(T* to, int64_t n, uint64_t seed, float factor) {
   const auto step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) {
-    to[i] = static_cast<T>(noise(seed + static_cast<uint64_t>(i) * 4));
+    to[i] = static_cast<T>(factor * noise(seed + static_cast<uint64_t>(i) * 4));
   }
 }
 template <class T>
-void fill(T* to, int64_t n, uint64_t seed) {
-  fill_kernel<<<1024, 256>>>(to, n, seed << 40);
+void fill(T* to, int64_t n, uint64_t seed, float factor = 1) {
+  fill_kernel<<<1024, 256>>>(to, n, seed << 40, factor);
   cuda::check_launch("fill_kernel");
+}
+// A page in int8: its numbers, then its scales, all the same.
+void fill_int8_page(void* page, int64_t n, int64_t n_scales, uint64_t seed) {
+  fill(static_cast<int8_t*>(page), n, seed, 32);
+  const std::vector<float> scales(static_cast<size_t>(n_scales), 0x1p-5F);
+  check(cudaMemcpy(static_cast<char*>(page) + n, scales.data(), scales.size() * sizeof(float), cudaMemcpyHostToDevice),
+        "upload");
 }
 
 class Bench {
@@ -114,21 +121,45 @@ struct Rope {
   float *cos, *sin;
 };
 
-Sequence make_sequence(Bench& bench, const Geometry& g, int64_t n_tokens, const Rope& rope, uint64_t seed) {
+KvPages make_pages(Bench& bench, const Geometry& g, int64_t n_tokens, bool int8, uint64_t seed) {
   const int64_t n_pages = (n_tokens + kPageTokens - 1) / kPageTokens;
   const int64_t page = kPageTokens * g.n_kv_heads * g.head_dim;
-  std::vector<void*> tables[2];
-  for (auto& table : tables) {
-    auto* memory = bench.allocate<uint16_t>(static_cast<size_t>(n_pages * page));
+  const int64_t n_scales = g.n_kv_heads * kPageTokens / kScaleBlock;
+  std::vector<void*> tables[4];  // k, v, k8, v8
+  for (int which = 0; which < 2; ++which) {
+    std::vector<void*>& table = tables[which];
+    const int64_t n_native = int8 ? 1 : n_pages;  // the last pages
+    table.resize(static_cast<size_t>(n_pages - n_native));
+    auto* memory = bench.allocate<uint16_t>(static_cast<size_t>(n_native * page));
     if (g.dtype == DType::kBF16) {
-      fill(reinterpret_cast<__nv_bfloat16*>(memory), n_pages * page, seed++);
+      fill(reinterpret_cast<__nv_bfloat16*>(memory), n_native * page, seed++);
     } else {
-      fill(reinterpret_cast<__half*>(memory), n_pages * page, seed++);
+      fill(reinterpret_cast<__half*>(memory), n_native * page, seed++);
     }
-    for (int64_t p = 0; p < n_pages; ++p) table.push_back(memory + p * page);
+    for (int64_t p = 0; p < n_native; ++p) table.push_back(memory + p * page);
+    if (!int8) continue;
+    const int64_t bytes = page + 4 * n_scales;
+    auto* numbers = bench.allocate<int8_t>(static_cast<size_t>(n_pages * bytes));
+    for (int64_t p = 0; p < n_pages; ++p) {
+      fill_int8_page(numbers + p * bytes, page, n_scales, seed + static_cast<uint64_t>(8 * p));
+      tables[2 + which].push_back(numbers + p * bytes);
+    }
   }
-  std::shuffle(tables[0].begin(), tables[0].end(), std::mt19937(static_cast<unsigned>(seed)));
-  const KvPages pages{bench.upload(tables[0]), bench.upload(tables[1]), g.dtype, g.n_kv_heads, g.head_dim};
+  std::vector<void*>& shuffled = tables[int8 ? 2 : 0];
+  std::shuffle(shuffled.begin(), shuffled.end(), std::mt19937(static_cast<unsigned>(seed)));
+  KvPages pages{bench.upload(tables[0]), bench.upload(tables[1]), g.dtype, g.n_kv_heads, g.head_dim};
+  if (int8) {
+    pages.k8 = bench.upload(tables[2]);
+    pages.v8 = bench.upload(tables[3]);
+  }
+  return pages;
+}
+
+Sequence make_sequence(Bench& bench, const Geometry& g, int64_t n_tokens, bool int8, const Rope& rope,
+                       uint64_t seed) {
+  const KvPages pages = make_pages(bench, g, n_tokens, int8, seed);
+  const int64_t int8_end = int8 ? complete_blocks(n_tokens - 1) : 0;
+  seed += 2;
   auto* q = bench.allocate<float>(static_cast<size_t>(g.n_heads * g.head_dim));
   fill(q, g.n_heads * g.head_dim, seed++);
   const int64_t end = n_tokens - kLocal, n_picks = g.n_heads * kTopK;
@@ -140,12 +171,12 @@ Sequence make_sequence(Bench& bench, const Geometry& g, int64_t n_tokens, const 
   auto* n_positions = bench.allocate<int32_t>(1);
   auto* out = bench.allocate<float>(static_cast<size_t>(g.n_heads * g.head_dim));
   return {
-      {q, 1, g.n_heads, pages, kGlobal, end, kTopK, 1, false, picks},
+      {q, 1, g.n_heads, pages, kGlobal, end, kTopK, 1, false, picks, int8_end},
       {picks, n_picks, kGlobal, end, kAnchors, anchors, votes, n_anchors},
       {anchors, n_anchors, kSpan, kGlobal, end, positions, n_positions},
       {q, 1, g.n_heads, pages, n_tokens, kGlobal, positions, n_positions, end,
        {rope.cos, rope.sin, kPositions, RopeLayout::kHalves},
-       1 / std::sqrt(static_cast<float>(g.head_dim)), out},
+       1 / std::sqrt(static_cast<float>(g.head_dim)), out, int8_end},
   };
 }
 
@@ -162,10 +193,11 @@ Rope make_rope(Bench& bench, const Geometry& g) {
 }
 
 // profile: one step after another without a graph, for a profiler to look at.
-void bench_step(const Geometry& g, int64_t n_tokens, int64_t n_sequences, bool profile = false) {
+void bench_step(const Geometry& g, int64_t n_tokens, int64_t n_sequences, bool int8, bool profile = false) {
   Bench bench;
   const Rope rope = make_rope(bench, g);
-  const int64_t scan_bytes = n_sequences * (n_tokens - kLocal) * g.n_kv_heads * g.head_dim * 2;
+  const int64_t element = int8 ? 1 : 2;
+  const int64_t scan_bytes = n_sequences * (n_tokens - kLocal) * g.n_kv_heads * g.head_dim * element;
   const int64_t n_layers = std::clamp<int64_t>((int64_t{256} << 20) / scan_bytes, 1, 32);
   struct Layer {
     std::vector<ScoreArgs> score;
@@ -177,7 +209,7 @@ void bench_step(const Geometry& g, int64_t n_tokens, int64_t n_sequences, bool p
   uint64_t seed = 1;
   for (Layer& layer : layers) {
     for (int64_t i = 0; i < n_sequences; ++i) {
-      const Sequence s = make_sequence(bench, g, n_tokens, rope, seed += 8);
+      const Sequence s = make_sequence(bench, g, n_tokens, int8, rope, seed += 8);
       layer.score.push_back(s.score);
       layer.vote.push_back(s.vote);
       layer.expand.push_back(s.expand);
@@ -214,12 +246,12 @@ void bench_step(const Geometry& g, int64_t n_tokens, int64_t n_sequences, bool p
   int32_t n_positions = 0;
   check(cudaMemcpy(&n_positions, layers[0].attend[0].n_recalled, 4, cudaMemcpyDeviceToHost), "download");
   const int64_t scope = kGlobal + n_positions + kLocal;
-  const int64_t attend_bytes = n_sequences * scope * g.n_kv_heads * g.head_dim * 4;
+  const int64_t attend_bytes = n_sequences * scope * g.n_kv_heads * g.head_dim * 2 * element;
   std::printf(
-      "{\"what\": \"step\", \"geometry\": \"%s\", \"tokens\": %lld, \"sequences\": %lld, \"layers\": %lld, \"scope\": %lld, "
+      "{\"what\": \"step\", \"geometry\": \"%s\", \"cache\": \"%s\", \"tokens\": %lld, \"sequences\": %lld, \"layers\": %lld, \"scope\": %lld, "
       "\"step_ms\": %.4f, \"score_ms\": %.4f, \"score_gbps\": %.0f, \"vote_ms\": %.4f, \"expand_ms\": %.4f, "
       "\"attend_ms\": %.4f, \"attend_gbps\": %.0f}\n",
-      g.name, static_cast<long long>(n_tokens), static_cast<long long>(n_sequences),
+      g.name, int8 ? "int8" : "16-bit", static_cast<long long>(n_tokens), static_cast<long long>(n_sequences),
       static_cast<long long>(n_layers), static_cast<long long>(scope), step, score,
       static_cast<double>(scan_bytes) / score * 1e-6, vote, expand, attend,
       static_cast<double>(attend_bytes) / attend * 1e-6);
@@ -281,7 +313,9 @@ void bench_vote(int64_t n_picks, int64_t n_tokens, int64_t n_sequences, int32_t 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string what = argc > 1 ? argv[1] : "all", geometry = argc > 2 ? argv[2] : "all";
+  const std::string what = argc > 1 ? argv[1] : "all", geometry = argc > 2 ? argv[2] : "all",
+                    cache = argc > 3 ? argv[3] : "all";
+  const auto is_wanted = [&](bool int8) { return cache == "all" || (cache == "int8") == int8; };
   try {
     if (what == "all" || what == "vote") {
       for (const int64_t picks : {36, 128, 1024, 4096, 65'536}) bench_vote(picks, 131'072, 1, 127);
@@ -294,16 +328,19 @@ int main(int argc, char** argv) {
       bench_vote(1024, 131'072, 1, 127, true);
       bench_vote(65'536, 131'072, 1, 256, true);
       for (const Geometry& g : kGeometries) {
-        for (const int64_t n : {8'192, 131'072}) bench_step(g, n, 1, true);
+        for (const int64_t n : {8'192, 131'072}) {
+          for (const bool int8 : {false, true}) bench_step(g, n, 1, int8, true);
+        }
       }
     }
     if (what == "all" || what == "step") {
       for (const Geometry& g : kGeometries) {
         if (geometry != "all" && geometry != g.name) continue;
-        for (const int64_t n : {8'192, 32'768, 131'072, 1'048'576}) bench_step(g, n, 1);
-      }
-      if (geometry != "8B") {
-        for (const int64_t n : {8, 32}) bench_step(kGeometries[1], 131'072, n);
+        for (const bool int8 : {false, true}) {
+          if (!is_wanted(int8)) continue;
+          for (const int64_t n : {8'192, 32'768, 131'072, 1'048'576}) bench_step(g, n, 1, int8);
+          for (const int64_t n : {8, 32}) bench_step(g, 131'072, n, int8);
+        }
       }
     }
   } catch (const std::exception& e) {
