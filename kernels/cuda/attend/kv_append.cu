@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "kernels/cpu/reference/check.hpp"
-#include "kernels/cuda/device/error.hpp"
 #include "kernels/cuda/ops.hpp"
+#include "kernels/cuda/select/launch.cuh"
 
 namespace reattn::kernels::cuda {
 namespace {
@@ -28,6 +28,8 @@ __device__ T rounded(float x) {
 // blockIdx.y: 2 · sequence, + 1 for values. A thread writes kWide elements of one row.
 template <class T, int kWide>
 __global__ void __launch_bounds__(kThreads) kv_append_kernel(const __grid_constant__ Batch batch) {
+  wait_for_previous();
+  start_next();
   const KvAppendArgs& a = batch.sequences[blockIdx.y / 2];
   const bool is_v = blockIdx.y % 2 == 1;
   const float* __restrict__ from = is_v ? a.v : a.k;
@@ -74,12 +76,9 @@ void launch(Context& ctx, const Batch& batch, int32_t n) {
   const int64_t per_block = kThreads * (all_wide ? 8 : 1);
   const dim3 grid(static_cast<unsigned>((most + per_block - 1) / per_block),
                   static_cast<unsigned>(2 * n));
-  if (all_wide) {
-    kv_append_kernel<T, 8><<<grid, kThreads, 0, ctx.stream>>>(batch);
-  } else {
-    kv_append_kernel<T, 1><<<grid, kThreads, 0, ctx.stream>>>(batch);
-  }
-  check_launch("kv_append_kernel");
+  launch_early(ctx, "kv_append_kernel",
+               all_wide ? kv_append_kernel<T, 8> : kv_append_kernel<T, 1>, grid, kThreads, 0,
+               batch);
 }
 
 }  // namespace
