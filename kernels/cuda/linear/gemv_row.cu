@@ -118,6 +118,13 @@ __global__ void __launch_bounds__(kThreads, blocks_per_sm(kPieces))
   };
 #pragma unroll
   for (int i = 0; i + 1 < kDepth; ++i) fetch();
+  Eight norm[kPieces];  // weights as well
+  if (a.norm != nullptr) {
+#pragma unroll
+    for (int p = 0; p < kPieces; ++p) {
+      norm[p] = Eight(a.norm + p * kPiece + at, p * kPiece + at < a.n_in);
+    }
+  }
   wait_for_previous();
   let_next_start();
 
@@ -129,7 +136,7 @@ __global__ void __launch_bounds__(kThreads, blocks_per_sm(kPieces))
 #pragma unroll
     for (int p = 0; p < kPieces; ++p) {
       squares = x[p].squares(squares);
-      x[p].multiply(Eight(a.norm + p * kPiece + at, p * kPiece + at < a.n_in));
+      x[p].multiply(norm[p]);
     }
   }
   uint4 x_high[kPieces], x_low[kPieces];
