@@ -66,3 +66,10 @@ void Device::mlp(Stream& s, const MlpArgs& a) {
 }
 
 }  // namespace reattn::kernels
+void Device::recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
+                    std::span<const ExpandArgs> expands) {
+  score(s, scores);
+  vote(s, votes);
+  expand(s, expands);
+}
+

@@ -131,11 +131,7 @@ void Selector::recall_attend(kernels::Stream& stream, const AttentionShape& shap
     if (recalls(chunks_[c])) add_selection(layer, c);
     add_attention(layer, c);
   }
-  if (!scores_.empty()) {
-    device_->score(stream, scores_);
-    device_->vote(stream, votes_);
-    device_->expand(stream, expands_);
-  }
+  if (!scores_.empty()) device_->recall(stream, scores_, votes_, expands_);
   device_->attend(stream, attends_);
 }
 

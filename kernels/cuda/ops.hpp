@@ -26,6 +26,8 @@ void restore_rows(Context&, std::span<const RestoreRowsArgs>);
 void score(Context&, std::span<const ScoreArgs>);
 void vote(Context&, std::span<const VoteArgs>);
 void expand(Context&, std::span<const ExpandArgs>);
+void recall(Context&, std::span<const ScoreArgs>, std::span<const VoteArgs>,
+            std::span<const ExpandArgs>);
 void attend(Context&, std::span<const AttendArgs>);
 void sample(Context&, const SampleArgs&);
 void logprob(Context&, const LogprobArgs&);

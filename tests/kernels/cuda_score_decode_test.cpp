@@ -223,5 +223,71 @@ TEST_F(CudaScoreDecode, RefusesWhatItDoesNotServe) {
   EXPECT_FALSE(cuda::score_decode_fits(a));
 }
 
+// Scored, voted and expanded in one go, or one after the other: the same, for one sequence and several.
+TEST_F(CudaScoreDecode, RecallEqualsItsParts) {
+  struct Lists {
+    Lists(int64_t n_picks, int32_t n_anchors, int32_t span)
+        : picks(n_picks),
+          anchors(n_anchors + 1),
+          votes(n_anchors + 1),
+          n_found(1),
+          positions(static_cast<size_t>(n_anchors) * span + 1),
+          n_positions(1) {
+      for (auto* list : {&picks, &anchors, &votes, &n_found, &positions, &n_positions}) {
+        list->fill_bytes(0xA5);
+      }
+    }
+    DeviceArray<int32_t> picks, anchors, votes, n_found, positions, n_positions;
+  };
+  struct Asked {
+    std::vector<ScoreArgs> scores;
+    std::vector<VoteArgs> votes;
+    std::vector<ExpandArgs> expands;
+    void add(const Case& c, const Lists& l, int32_t n_anchors, int32_t span) {
+      scores.push_back(c.args(c.q_device->data(), c.cache->device_pages, l.picks.data()));
+      votes.push_back({l.picks.data(), static_cast<int64_t>(c.n_picks), c.shape.begin, c.shape.end,
+                       n_anchors, l.anchors.data(), l.votes.data(), l.n_found.data()});
+      expands.push_back({l.anchors.data(), l.n_found.data(), span, c.shape.begin, c.shape.end,
+                         l.positions.data(), l.n_positions.data()});
+    }
+  };
+  unsigned seed = 900;
+  for (const size_t n_sequences : {1u, 3u, 17u}) {
+    for (const int32_t n_anchors : {1, 20, 127}) {
+      for (const int32_t span : {1, 7, 32}) {
+        std::vector<std::unique_ptr<Case>> cases;
+        std::vector<std::unique_ptr<Lists>> all, one;
+        Asked together, apart;
+        for (size_t i = 0; i < n_sequences; ++i) {
+          const auto end = static_cast<int64_t>(40 + (seed * 37) % 900);
+          const Shape shape = span == 7
+                                  ? Shape{1, 9, 3, 64, 33, end, end + 20, 3, 1, DType::kF16}
+                                  : Shape{1, 32, 8, 128, 32, end, end + 20, 4, 1, DType::kBF16};
+          cases.push_back(std::make_unique<Case>(
+              shape, seed % 3 == 0 ? Values::kIntegers : Values::kNormal, seed));
+          ++seed;
+          for (auto* lists : {&all, &one}) {
+            lists->push_back(std::make_unique<Lists>(cases.back()->n_picks, n_anchors, span));
+          }
+          together.add(*cases.back(), *all.back(), n_anchors, span);
+          apart.add(*cases.back(), *one.back(), n_anchors, span);
+        }
+        device().recall(stream_, together.scores, together.votes, together.expands);
+        device().score(stream_, apart.scores);
+        device().vote(stream_, apart.votes);
+        device().expand(stream_, apart.expands);
+        for (size_t i = 0; i < n_sequences; ++i) {
+          EXPECT_EQ(all[i]->picks.download(), one[i]->picks.download());
+          EXPECT_EQ(all[i]->n_found.download(), one[i]->n_found.download());
+          EXPECT_EQ(all[i]->anchors.download(), one[i]->anchors.download());
+          EXPECT_EQ(all[i]->votes.download(), one[i]->votes.download());
+          EXPECT_EQ(all[i]->n_positions.download(), one[i]->n_positions.download());
+          EXPECT_EQ(all[i]->positions.download(), one[i]->positions.download());
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace reattn::kernels

@@ -202,6 +202,12 @@ class CudaDevice final : public Device {
   Lt lt_;
   Context context_;
 };
+  void recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
+              std::span<const ExpandArgs> expands) override {
+    const std::lock_guard lock(mutex_);
+    enter(s);
+    cuda::recall(context_, scores, votes, expands);
+  }
 
 }  // namespace
 

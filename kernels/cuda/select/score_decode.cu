@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/cuda/select/merge.cuh"
+#include "kernels/cpu/reference/check.hpp"
+#include "kernels/cuda/ops.hpp"
+#include "kernels/cuda/select/recall.cuh"
 #include "kernels/cuda/select/score.hpp"
 
 namespace reattn::kernels::cuda {
@@ -107,8 +109,9 @@ Geometry geometry_of(const ScoreArgs& a) {
           a.vote_stride, a.top_k,            a.n_queries,          scores_int8(a)};
 }
 
+// `recall`: what its sequences go on with, or null.
 template <class S>
-void scan(Context& ctx, std::span<const ScoreArgs> list) {
+void scan(Context& ctx, std::span<const ScoreArgs> list, const RecallBatch* recall) {
   const ScoreArgs& first = list[0];
   ScanBatch batch{};
   batch.n_sequences = static_cast<int32_t>(list.size());
@@ -136,9 +139,11 @@ void scan(Context& ctx, std::span<const ScoreArgs> list) {
     n_tiles += units * ((a.middle_end + S::kKeys - 1) / S::kKeys - a.middle_begin / S::kKeys);
   }
   if (n_tiles > INT32_MAX) fail(ErrorCode::kUnsupported, "score: ", n_tiles, " tiles of keys in one launch");
-  const int64_t blocks = std::min(ctx.n_sms * S::kBlocksPerSm, kMaxShares);
-  batch.n_shares =
-      static_cast<int32_t>(std::min(blocks, (n_tiles + kScanWarps - 1) / kScanWarps));
+  const int64_t blocks = std::min<int64_t>(ctx.n_sms * S::kBlocksPerSm, kMaxShares);
+  // A block's warps have a tile each at least, or the block a unit for itself.
+  const int64_t n_units = units * static_cast<int64_t>(list.size());
+  const int64_t most_shares = std::max((n_tiles + kScanWarps - 1) / kScanWarps, n_units);
+  batch.n_shares = static_cast<int32_t>(std::min({blocks, most_shares, n_tiles}));
   batch.share_tiles = static_cast<int32_t>(n_tiles / batch.n_shares);
   batch.n_longer = static_cast<int32_t>(n_tiles % batch.n_shares);
   const size_t n_partials = (static_cast<size_t>(batch.n_shares) + list.size() * units) *
@@ -149,6 +154,11 @@ void scan(Context& ctx, std::span<const ScoreArgs> list) {
                dim3(static_cast<unsigned>(batch.n_shares)), kScanThreads, 0, batch);
   const int32_t n_rows = voters * batch.n_heads;
   const auto n_sequences = static_cast<unsigned>(list.size());
+  if (recall != nullptr) {
+    launch_early(ctx, "recall_kernel", recall_kernel<S::kKeys, S::kColumns>, dim3(n_sequences),
+                 kRecallThreads, 0, batch, *recall, n_rows);
+    return;
+  }
   if (batch.top_k <= 4) {
     const dim3 grid(static_cast<unsigned>((n_rows + kMergeWarps - 1) / kMergeWarps), n_sequences);
     launch_early(ctx, "score_merge_few_kernel", score_merge_few_kernel<S::kKeys, S::kColumns>, grid,
@@ -162,35 +172,47 @@ void scan(Context& ctx, std::span<const ScoreArgs> list) {
 }
 
 template <DType kType, int kDim, bool kInt8>
-void scan_columns(Context& ctx, std::span<const ScoreArgs> list) {
+void scan_columns(Context& ctx, std::span<const ScoreArgs> list, const RecallBatch* recall) {
   const ScoreArgs& a = list[0];
   const int64_t n_columns = a.n_heads / a.pages.n_kv_heads * n_voters(a.n_queries, a.vote_stride);
   if constexpr (kDim == 64 || kDim == 128) {
     const bool few = a.top_k <= 8;
     if (n_columns <= 8) {
-      few ? scan<Scan<kType, kDim, 1, 1, kInt8>>(ctx, list) : scan<Scan<kType, kDim, 1, 2, kInt8>>(ctx, list);
+      few ? scan<Scan<kType, kDim, 1, 1, kInt8>>(ctx, list, recall)
+          : scan<Scan<kType, kDim, 1, 2, kInt8>>(ctx, list, recall);
     } else if (n_columns <= 16) {
-      few ? scan<Scan<kType, kDim, 2, 1, kInt8>>(ctx, list) : scan<Scan<kType, kDim, 2, 2, kInt8>>(ctx, list);
+      few ? scan<Scan<kType, kDim, 2, 1, kInt8>>(ctx, list, recall)
+          : scan<Scan<kType, kDim, 2, 2, kInt8>>(ctx, list, recall);
     } else {
-      few ? scan<Scan<kType, kDim, 4, 1, kInt8>>(ctx, list) : scan<Scan<kType, kDim, 4, 2, kInt8>>(ctx, list);
+      few ? scan<Scan<kType, kDim, 4, 1, kInt8>>(ctx, list, recall)
+          : scan<Scan<kType, kDim, 4, 2, kInt8>>(ctx, list, recall);
     }
   } else {
     constexpr int kNTiles = kInt8 && kDim > 128 ? 2 : 4;  // as the shared memory allows
-    n_columns <= 8 ? scan<Scan<kType, kDim, 1, 2, kInt8>>(ctx, list)
-                   : scan<Scan<kType, kDim, kNTiles, 2, kInt8>>(ctx, list);
+    n_columns <= 8 ? scan<Scan<kType, kDim, 1, 2, kInt8>>(ctx, list, recall)
+                   : scan<Scan<kType, kDim, kNTiles, 2, kInt8>>(ctx, list, recall);
   }
 }
 
 template <DType kType, bool kInt8>
-void scan_dim(Context& ctx, std::span<const ScoreArgs> list) {
+void scan_dim(Context& ctx, std::span<const ScoreArgs> list, const RecallBatch* recall) {
   switch (list[0].pages.head_dim) {
-    case 64: return scan_columns<kType, 64, kInt8>(ctx, list);
-    case 80: return scan_columns<kType, 80, kInt8>(ctx, list);
-    case 96: return scan_columns<kType, 96, kInt8>(ctx, list);
-    case 112: return scan_columns<kType, 112, kInt8>(ctx, list);
-    case 128: return scan_columns<kType, 128, kInt8>(ctx, list);
-    case 256: return scan_columns<kType, 256, kInt8>(ctx, list);
+    case 64: return scan_columns<kType, 64, kInt8>(ctx, list, recall);
+    case 80: return scan_columns<kType, 80, kInt8>(ctx, list, recall);
+    case 96: return scan_columns<kType, 96, kInt8>(ctx, list, recall);
+    case 112: return scan_columns<kType, 112, kInt8>(ctx, list, recall);
+    case 128: return scan_columns<kType, 128, kInt8>(ctx, list, recall);
+    case 256: return scan_columns<kType, 256, kInt8>(ctx, list, recall);
     default: fail(ErrorCode::kInternal, "score: no scan of head_dim ", list[0].pages.head_dim);
+  }
+}
+
+void scan_alike(Context& ctx, std::span<const ScoreArgs> list, const RecallBatch* recall) {
+  const bool int8 = scores_int8(list[0]);
+  if (list[0].pages.dtype == DType::kBF16) {
+    int8 ? scan_dim<DType::kBF16, true>(ctx, list, recall) : scan_dim<DType::kBF16, false>(ctx, list, recall);
+  } else {
+    int8 ? scan_dim<DType::kF16, true>(ctx, list, recall) : scan_dim<DType::kF16, false>(ctx, list, recall);
   }
 }
 
@@ -212,13 +234,59 @@ void score_decode(Context& ctx, std::span<const ScoreArgs> list) {
     size_t n = 1;
     while (n < list.size() && n < kScanBatch && geometry_of(list[n]) == geometry) ++n;
     const std::span<const ScoreArgs> alike = list.first(n);
-    if (geometry.dtype == DType::kBF16) {
-      geometry.int8 ? scan_dim<DType::kBF16, true>(ctx, alike) : scan_dim<DType::kBF16, false>(ctx, alike);
-    } else {
-      geometry.int8 ? scan_dim<DType::kF16, true>(ctx, alike) : scan_dim<DType::kF16, false>(ctx, alike);
-    }
+    scan_alike(ctx, alike, nullptr);
     list = list.subspan(n);
   }
+}
+
+namespace {
+
+// False where they are not served by one launch after the scan.
+bool recall_decode(Context& ctx, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
+                   std::span<const ExpandArgs> expands) {
+  const size_t n = scores.size();
+  if (n == 0 || n > kRecallBatch || votes.size() != n || expands.size() != n) return false;
+  RecallBatch batch{};
+  for (size_t i = 0; i < n; ++i) {
+    const ScoreArgs& s = scores[i];
+    const VoteArgs& v = votes[i];
+    const ExpandArgs& e = expands[i];
+    const int64_t n_picks = n_voters(s.n_queries, s.vote_stride) * s.n_heads * s.top_k;
+    const auto same_middle = [&](const auto& a) {
+      return a.middle_begin == s.middle_begin && a.middle_end == s.middle_end;
+    };
+    if (!score_decode_fits(s) || s.top_k > 4 || n_picks > kComparedPicks ||
+        !(geometry_of(s) == geometry_of(scores[0])) || v.picks != s.picks || v.n_picks != n_picks ||
+        v.n_anchors < 1 || e.anchors != v.anchors || e.n_anchors != v.n_found || e.span < 1 ||
+        !same_middle(v) || !same_middle(e)) {
+      return false;
+    }
+    // No more are found than there are picks or positions: the lists need no more room.
+    const auto n_anchors = static_cast<int32_t>(
+        std::min<int64_t>(v.n_anchors, std::min(n_picks, s.middle_end - s.middle_begin)));
+    batch.ballots[i] = {n_anchors, v.anchors, v.votes, v.n_found};
+    batch.expands[i] = {e.anchors,
+                        e.n_anchors,
+                        e.positions,
+                        e.n_positions,
+                        nullptr,
+                        static_cast<int32_t>(e.middle_begin),
+                        static_cast<int32_t>(e.middle_end),
+                        e.span};
+  }
+  for (const ScoreArgs& s : scores) reference::check(s);
+  scan_alike(ctx, scores, &batch);
+  return true;
+}
+
+}  // namespace
+
+void recall(Context& ctx, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
+            std::span<const ExpandArgs> expands) {
+  if (recall_decode(ctx, scores, votes, expands)) return;
+  score(ctx, scores);
+  vote(ctx, votes);
+  expand(ctx, expands);
 }
 
 }  // namespace reattn::kernels::cuda

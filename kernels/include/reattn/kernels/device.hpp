@@ -96,3 +96,6 @@ std::shared_ptr<Device> make_cpu_device(int32_t n_threads);
 std::shared_ptr<Device> make_reference_device();
 
 }  // namespace reattn::kernels
+  // score, vote and expand; entry i of each list belongs to the same sequence, and takes from the one before what it made.
+  virtual void recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
+                      std::span<const ExpandArgs> expands);
