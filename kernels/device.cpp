@@ -6,6 +6,27 @@
 #include <vector>
 
 namespace reattn::kernels {
+namespace {
+
+class PlainTransfer final : public Transfer {
+ public:
+  PlainTransfer(Device& device, size_t max_bytes) : device_(device) { copy_.reserve(max_bytes); }
+  void start(Stream& s, const void* from_device, size_t bytes) override {
+    copy_.resize(bytes);
+    device_.download(s, copy_.data(), from_device, bytes);
+  }
+  const void* wait() override { return copy_.data(); }
+
+ private:
+  Device& device_;
+  std::vector<std::byte> copy_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transfer> Device::make_transfer(size_t max_bytes) {
+  return std::make_unique<PlainTransfer>(*this, max_bytes);
+}
 
 void Device::upload_weights(Stream& s, void* to_device, const void* from_host, DType file_type,
                             int64_t n_elements) {
@@ -65,7 +86,6 @@ void Device::mlp(Stream& s, const MlpArgs& a) {
   matmul(s, {a.gate_out, a.n_rows, a.down, nullptr, a.x, true});
 }
 
-}  // namespace reattn::kernels
 void Device::recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
                     std::span<const ExpandArgs> expands) {
   score(s, scores);
@@ -73,3 +93,4 @@ void Device::recall(Stream& s, std::span<const ScoreArgs> scores, std::span<cons
   expand(s, expands);
 }
 
+}  // namespace reattn::kernels

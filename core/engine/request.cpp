@@ -45,6 +45,11 @@ Request::Impl::Impl(Session& session, const RequestOptions& options,
       max_rows_(decoder_->max_rows()),
       recalled_(static_cast<size_t>(session.model_->config().n_layers)) {
   for (const Session::Append& a : input_) n_input_ += static_cast<int64_t>(a.ids.size());
+  kernels::Device& device = *session.model_->device();
+  if (device.runs_ahead() && options.max_tokens > 0) {
+    ahead_.emplace();
+    ahead_->sampled = device.make_transfer(sizeof(model::Decoder::Sampled));
+  }
 }
 
 void Request::Impl::begin_pull() {
@@ -80,7 +85,16 @@ std::optional<Event> Request::Impl::work(const Pause& pause) {
   kernels::Stream s = stream();
   kernels::SampleArgs args = sample_args();
   model::Decoder::Sampled sampled{};
-  decoder_->sample(s, {&args, 1}, {&sampled, 1});
+  if (!ahead_) {
+    decoder_->sample(s, {&args, 1}, {&sampled, 1});
+    return token_event(sampled);
+  }
+  const Clock::time_point start = Clock::now();
+  decoder_->start_sample(s, args, *ahead_->sampled);
+  run_ahead(s);
+  record_ahead();
+  sampled = model::Decoder::wait_sampled(*ahead_->sampled);
+  count_time(start, StepKind::kAnswer);
   return token_event(sampled);
 }
 
@@ -138,6 +152,7 @@ Event Request::Impl::token_event(const model::Decoder::Sampled& sampled) {
 }
 
 Event Request::Impl::finish(DoneReason reason) {
+  record_ahead();
   Event event{.kind = EventKind::kDone, .n_done = n_input_read_, .n_total = n_input_};
   event.text = out_.finish();
   event.reason = reason;

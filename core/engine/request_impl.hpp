@@ -54,14 +54,15 @@ class Request::Impl {
   const Step* next_step();
   void forget_step() { step_.reset(); }  // next_step() makes it again
   // Makes room for the step in the cache.
-  void reserve(kernels::Stream& stream);
+  void reserve(kernels::Stream& stream) { reserve(stream, step_->begin, step_->ids.size()); }
   model::Part part() const { return {step_->ids, step_->begin, &session_.cache_}; }
   Progress run(model::Decoder& decoder, const Pause& pause);
   // A step of one token that has run as chunk c of the decoder's; logits: [n_vocab] after it.
   void commit_token(const select::Chunk& chunk, size_t c, const select::Selector::Anchors& anchors,
                     const float* logits);
   void count_time(Clock::time_point start);  // of the step
-  Event read_event() const;                  // after a step of input
+  void count_time(Clock::time_point start, StepKind kind);
+  Event read_event() const;  // after a step of input
   // With no step needed: DONE, or nothing where the next token is to be sampled; then its event.
   std::optional<Event> end_event();
   kernels::SampleArgs sample_args() const;
@@ -89,9 +90,14 @@ class Request::Impl {
 
   std::optional<Event> work(const Pause& pause);
   Step next_input();
+  void reserve(kernels::Stream& stream, int64_t begin, size_t n);
   void commit(model::Decoder& decoder);
-  void record(const select::Chunk& chunk, size_t c, const select::Selector::Anchors& anchors);
+  void record(const select::Chunk& chunk, size_t c, const select::Selector::Anchors& anchors,
+              StepKind kind);
   void store(std::span<const float> logprobs, const float* logits);
+  void run_ahead(kernels::Stream& stream);
+  void commit_ahead();
+  void record_ahead();
   Event finish(DoneReason reason);
   void keep_logits() noexcept;
   bool is_full() const;
@@ -103,6 +109,19 @@ class Request::Impl {
   std::unique_ptr<model::Decoder> decoder_;  // null once it is in a queue
   device::Buffer final_room_;                // f32 [n_vocab] there
   const int64_t max_rows_;                   // of a step of input
+
+  // The step of a token that the device has sampled and the host does not know yet: enqueued as soon as the sampling is, so that
+  // the device need not wait for the host. Only where the device runs ahead.
+  struct Ahead {
+    std::unique_ptr<kernels::Transfer> sampled;
+    model::Decoder::AnchorRead anchors[2];  // steps in turns
+    int last = 0;                           // whose turn it was
+    int64_t begin = -1;                     // its token's position; −1: there is none
+    const float* logits = nullptr;          // after it
+    int unrecorded = -1;  // anchors of a committed step that have not been waited for
+  };
+  std::optional<Ahead> ahead_;
+
   TextOut out_;
 
   // Where it is.

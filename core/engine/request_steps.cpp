@@ -56,19 +56,26 @@ Request::Impl::Step Request::Impl::next_input() {
   return step;
 }
 
-void Request::Impl::reserve(kernels::Stream& stream) {
+void Request::Impl::reserve(kernels::Stream& stream, int64_t begin, size_t n) {
   const std::scoped_lock lock(session_.mutex_);  // info() looks at the pages
-  session_.cache_.reserve(stream, step_->begin,
-                          step_->begin + static_cast<int64_t>(step_->ids.size()));
+  session_.cache_.reserve(stream, begin, begin + static_cast<int64_t>(n));
 }
 
 void Request::Impl::count_time(Clock::time_point start) {
+  count_time(start, step_->kind);
+}
+
+void Request::Impl::count_time(Clock::time_point start, StepKind kind) {
   const std::scoped_lock lock(mutex_);
-  (step_->kind == StepKind::kAnswer ? stats_.decode_seconds : stats_.prefill_seconds) +=
+  (kind == StepKind::kAnswer ? stats_.decode_seconds : stats_.prefill_seconds) +=
       seconds_since(start);
 }
 
 Request::Impl::Progress Request::Impl::run(model::Decoder& decoder, const Pause& pause) {
+  if (ahead_ && step_->kind == StepKind::kAnswer && ahead_->begin == step_->begin) {
+    commit_ahead();
+    return Progress::kCommitted;
+  }
   const Clock::time_point start = Clock::now();
   kernels::Stream s = stream();
   if (!step_->is_started) {
@@ -112,13 +119,13 @@ void Request::Impl::commit(model::Decoder& decoder) {
     const std::scoped_lock lock(mutex_);
     recalled_.begin_append();
   }
-  for (size_t c = 0; c < chunks.size(); ++c) record(chunks[c], c, anchors);
+  for (size_t c = 0; c < chunks.size(); ++c) record(chunks[c], c, anchors, step.kind);
   store(logprobs, logits);
 }
 
 void Request::Impl::commit_token(const select::Chunk& chunk, size_t c,
                                  const select::Selector::Anchors& anchors, const float* logits) {
-  record(chunk, c, anchors);
+  record(chunk, c, anchors, step_->kind);
   store({&step_->known_logprob, 1}, logits);
   step_.reset();
 }
@@ -146,10 +153,10 @@ void Request::Impl::store(std::span<const float> logprobs, const float* logits) 
 }
 
 void Request::Impl::record(const select::Chunk& chunk, size_t c,
-                           const select::Selector::Anchors& anchors) {
-  const RecalledScope scope = step_->kind == StepKind::kInput    ? RecalledScope::kPrompt
-                              : step_->kind == StepKind::kAnswer ? RecalledScope::kAnswer
-                                                                 : RecalledScope::kLastStep;
+                           const select::Selector::Anchors& anchors, StepKind kind) {
+  const RecalledScope scope = kind == StepKind::kInput    ? RecalledScope::kPrompt
+                              : kind == StepKind::kAnswer ? RecalledScope::kAnswer
+                                                          : RecalledScope::kLastStep;
   std::vector<LayerRecall> recalled(anchors.size());
   for (size_t layer = 0; layer < anchors.size(); ++layer) {
     for (const select::Anchor& a : anchors[layer][c]) {
@@ -159,6 +166,38 @@ void Request::Impl::record(const select::Chunk& chunk, size_t c,
   }
   const std::scoped_lock lock(mutex_);
   recalled_.add(std::move(recalled), scope);
+}
+
+// After start_sample(). What goes wrong is for the step itself to say, when its turn comes.
+void Request::Impl::run_ahead(kernels::Stream& stream) {
+  Ahead& a = *ahead_;
+  a.begin = -1;
+  try {
+    reserve(stream, n_read(), 1);
+    decoder_->begin_sampled(stream, n_read(), session_.cache_);
+    while (!decoder_->run_layer(stream)) {
+    }
+    a.logits = decoder_->logits(stream, decoder_->chunks().front());
+    a.last = 1 - a.last;
+    decoder_->start_read_anchors(stream, a.anchors[a.last]);
+    a.begin = n_read();
+  } catch (const Error&) {
+  }
+}
+
+// The step has been enqueued: its token counts, and only its anchors are to come.
+void Request::Impl::commit_ahead() {
+  ahead_->begin = -1;
+  store({&step_->known_logprob, 1}, ahead_->logits);
+  ahead_->unrecorded = ahead_->last;
+  step_.reset();
+}
+
+void Request::Impl::record_ahead() {
+  if (!ahead_ || ahead_->unrecorded < 0) return;
+  const model::Decoder::AnchorRead& read = ahead_->anchors[ahead_->unrecorded];
+  ahead_->unrecorded = -1;
+  record(read.chunks().front(), 0, read.wait(), StepKind::kAnswer);
 }
 
 std::unique_ptr<model::Decoder> Request::Impl::make_token_decoder(int64_t max_rows) const {

@@ -1,6 +1,7 @@
 #include "core/model/decoder.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace reattn::model {
 namespace {
@@ -95,7 +96,20 @@ void Decoder::begin(kernels::Stream& stream, std::span<const Part> parts) {
   n_rows_ = static_cast<int64_t>(all_ids_.size());
   selector_.begin(parts_);
   device_->upload(stream, ids_.as(), all_ids_.data(), all_ids_.size() * sizeof(int32_t));
-  device_->embed(stream, {weights_.embedding(), ids_.as<int32_t>(), n_rows_, x_});
+  embed(stream, ids_.as<int32_t>());
+}
+
+void Decoder::begin_sampled(kernels::Stream& stream, int64_t begin, const cache::KvCache& cache) {
+  layer_ = 0;
+  parts_.assign(1, {begin, 1});
+  caches_.assign(1, &cache);
+  n_rows_ = 1;
+  selector_.begin(parts_);
+  embed(stream, &scalars_.as<Sampled>()->token);
+}
+
+void Decoder::embed(kernels::Stream& stream, const int32_t* ids) {
+  device_->embed(stream, {weights_.embedding(), ids, n_rows_, x_});
 }
 
 void Decoder::append(kernels::Stream& stream) {
@@ -206,6 +220,22 @@ void Decoder::sample(kernels::Stream& stream, std::span<kernels::SampleArgs> arg
     device_->sample(stream, args[i]);
   }
   device_->download(stream, out.data(), sampled, out.size_bytes());
+}
+
+void Decoder::start_sample(kernels::Stream& stream, kernels::SampleArgs args,
+                           kernels::Transfer& to) {
+  auto* sampled = scalars_.as<Sampled>();
+  args.n_vocab = config_.n_vocab;
+  args.token = &sampled->token;
+  args.logprob = &sampled->logprob;
+  device_->sample(stream, args);
+  to.start(stream, sampled, sizeof(Sampled));
+}
+
+Decoder::Sampled Decoder::wait_sampled(kernels::Transfer& from) {
+  Sampled sampled;
+  std::memcpy(&sampled, from.wait(), sizeof sampled);
+  return sampled;
 }
 
 }  // namespace reattn::model

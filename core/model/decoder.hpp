@@ -37,6 +37,9 @@ class Decoder {
 
   // Starts a step: embeds. At most max_rows ids. An unfinished step is forgotten.
   void begin(kernels::Stream& stream, std::span<const Part> parts);
+  // The same with the one token that sample() or start_sample() has drawn last, whatever the host knows of it: its position
+  // `begin` of the cache.
+  void begin_sampled(kernels::Stream& stream, int64_t begin, const cache::KvCache& cache);
   // Runs the next layer; true when that was the last one.
   bool run_layer(kernels::Stream& stream);
 
@@ -54,12 +57,20 @@ class Decoder {
     return selector_.read_anchors(stream);
   }
 
+  using AnchorRead = select::Selector::AnchorRead;
+  void start_read_anchors(kernels::Stream& stream, AnchorRead& to) const {
+    selector_.start_read(stream, to);
+  }
+
   // Samples one token for each of at most max_rows args, whose `logits` are set; the rest is filled in.
   struct Sampled {
     int32_t token;
     float logprob;
   };
   void sample(kernels::Stream& stream, std::span<kernels::SampleArgs> args, std::span<Sampled> out);
+  // One token, on its way to the host.
+  void start_sample(kernels::Stream& stream, kernels::SampleArgs args, kernels::Transfer& to);
+  static Sampled wait_sampled(kernels::Transfer& from);
 
   static constexpr int64_t kLogitRows = 32;  // rows of logits held at once
 
@@ -70,6 +81,7 @@ class Decoder {
  private:
   // The layer's keys and values into the caches.
   void append(kernels::Stream& stream);
+  void embed(kernels::Stream& stream, const int32_t* ids);
   // Logits of rows [row, row + n_rows).
   void project(kernels::Stream& stream, int64_t row, int64_t n_rows);
 
@@ -91,7 +103,7 @@ class Decoder {
   float* up_;                   // [max_rows, n_ff]
   device::Buffer logits_;       // f32 [kLogitRows, n_vocab]
   device::Buffer ids_;          // int32 [max_rows]
-  device::Buffer scalars_;      // what was Sampled [max_rows], or log-probabilities: f32 [chunk]
+  device::Buffer scalars_;      // Sampled [max_rows], or log-probabilities: f32 [chunk]
 
   // Of the step.
   std::vector<int32_t> all_ids_;  // [n_rows]

@@ -135,20 +135,27 @@ void Selector::recall_attend(kernels::Stream& stream, const AttentionShape& shap
   device_->attend(stream, attends_);
 }
 
-Selector::Anchors Selector::read_anchors(kernels::Stream& stream) const {
-  const size_t n_layers = static_cast<size_t>(shape_.n_layers), n_chunks = chunks_.size();
+bool Selector::any_recalls(std::span<const Chunk> chunks, const Settings& settings) {
+  return std::any_of(chunks.begin(), chunks.end(),
+                     [&](const Chunk& c) { return recalls(c, settings); });
+}
+
+size_t Selector::found_bytes() const {
+  return static_cast<size_t>(shape_.n_layers) * chunks_.size() * n_found(settings_) *
+         sizeof(int32_t);
+}
+
+Selector::Anchors Selector::unpack(const int32_t* found, size_t n_layers,
+                                   std::span<const Chunk> chunks, const Settings& settings) {
+  const size_t n_chunks = chunks.size();
   Anchors out(n_layers, std::vector<std::vector<Anchor>>(n_chunks));
-  if (std::none_of(chunks_.begin(), chunks_.end(), [&](const Chunk& c) { return recalls(c); })) {
-    return out;
-  }
-  std::vector<int32_t> found(n_layers * n_chunks * n_found(settings_));
-  device_->download(stream, found.data(), found_.as(), found.size() * sizeof(int32_t));
-  const auto n_anchors = static_cast<size_t>(settings_.n_anchors);
-  const int32_t* anchors = found.data() + n_layers * n_chunks;
+  if (!any_recalls(chunks, settings)) return out;
+  const auto n_anchors = static_cast<size_t>(settings.n_anchors);
+  const int32_t* anchors = found + n_layers * n_chunks;
   const int32_t* votes = anchors + n_layers * n_chunks * n_anchors;
   for (size_t layer = 0; layer < n_layers; ++layer) {
     for (size_t c = 0; c < n_chunks; ++c) {
-      if (!recalls(chunks_[c])) continue;
+      if (!recalls(chunks[c], settings)) continue;
       const size_t at = layer * n_chunks + c;
       out[layer][c].reserve(static_cast<size_t>(found[at]));
       for (size_t i = at * n_anchors; i < at * n_anchors + static_cast<size_t>(found[at]); ++i) {
@@ -157,6 +164,28 @@ Selector::Anchors Selector::read_anchors(kernels::Stream& stream) const {
     }
   }
   return out;
+}
+
+Selector::Anchors Selector::read_anchors(kernels::Stream& stream) const {
+  std::vector<int32_t> found;
+  if (any_recalls(chunks_, settings_)) {
+    found.resize(found_bytes() / sizeof(int32_t));
+    device_->download(stream, found.data(), found_.as(), found_bytes());
+  }
+  return unpack(found.data(), static_cast<size_t>(shape_.n_layers), chunks_, settings_);
+}
+
+void Selector::start_read(kernels::Stream& stream, AnchorRead& to) const {
+  to.chunks_ = chunks_;
+  to.settings_ = settings_;
+  to.n_layers_ = static_cast<size_t>(shape_.n_layers);
+  if (!to.transfer_) to.transfer_ = device_->make_transfer(found_bytes());
+  if (any_recalls(chunks_, settings_)) to.transfer_->start(stream, found_.as(), found_bytes());
+}
+
+Selector::Anchors Selector::AnchorRead::wait() const {
+  const void* found = any_recalls(chunks_, settings_) ? transfer_->wait() : nullptr;
+  return unpack(static_cast<const int32_t*>(found), n_layers_, chunks_, settings_);
 }
 
 }  // namespace reattn::select

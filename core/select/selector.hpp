@@ -66,6 +66,21 @@ class Selector {
   using Anchors = std::vector<std::vector<std::vector<Anchor>>>;
   Anchors read_anchors(kernels::Stream& stream) const;
 
+  // The same for a step whose anchors are on their way, while the selector goes on to the next.
+  class AnchorRead {
+   public:
+    const std::vector<Chunk>& chunks() const { return chunks_; }
+    Anchors wait() const;
+
+   private:
+    friend class Selector;
+    std::unique_ptr<kernels::Transfer> transfer_;
+    std::vector<Chunk> chunks_;
+    Settings settings_;
+    size_t n_layers_ = 0;
+  };
+  void start_read(kernels::Stream& stream, AnchorRead& to) const;
+
   // Bytes of working memory.
   static size_t working_bytes(const Settings& settings, const StepShape& shape);
 
@@ -78,9 +93,14 @@ class Selector {
     std::span<const kernels::KvPages> pages;
     float* out;
   };
-  bool recalls(const Chunk& chunk) const {
-    return chunk.at.has_middle() && settings_.n_anchors > 0;
+  bool recalls(const Chunk& chunk) const { return recalls(chunk, settings_); }
+  static bool recalls(const Chunk& chunk, const Settings& settings) {
+    return chunk.at.has_middle() && settings.n_anchors > 0;
   }
+  static bool any_recalls(std::span<const Chunk> chunks, const Settings& settings);
+  static Anchors unpack(const int32_t* found, size_t n_layers, std::span<const Chunk> chunks,
+                        const Settings& settings);
+  size_t found_bytes() const;  // of the step
   void add_selection(const Layer& layer, size_t chunk);
   void add_attention(const Layer& layer, size_t chunk);
 

@@ -1,4 +1,4 @@
-// Several chunks through each layer together: the same bits as one at a time.
+// Several chunks through each layer together, and steps called before the host knows their token: the same bits as one at a time.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -22,6 +22,18 @@ class FourChunks final : public test::ForwardingDevice {
     ForwardingDevice::attend(s, a);
   }
   size_t most_chunks = 0;
+};
+
+// Has the next step called before the sampled token is known.
+class RunsAhead final : public test::ForwardingDevice {
+ public:
+  using ForwardingDevice::ForwardingDevice;
+  bool runs_ahead() const override { return true; }
+  void embed(Stream& s, const kernels::EmbedArgs& a) override {
+    ++n_embeds;
+    ForwardingDevice::embed(s, a);
+  }
+  int n_embeds = 0;
 };
 
 using Spans = std::vector<std::array<int64_t, 3>>;
@@ -156,6 +168,48 @@ TEST_F(SuperChunkTest, EqualsItWithEverySetting) {
 TEST_F(SuperChunkTest, TimeoutsDoNotChangeIt) {
   use(kernels::make_reference_device());
   EXPECT_TRUE(run(four, small_settings(), {300, 45}, 0) == run(one, small_settings(), {300, 45}));
+}
+
+TEST_F(SuperChunkTest, RunningAheadChangesNothing) {
+  for (const auto& device : {kernels::make_reference_device(), kernels::make_cpu_device(2)}) {
+    const auto ahead = std::make_shared<RunsAhead>(device);
+    one = Model::open(path(), device, nullptr);
+    four = Model::open(path(), ahead, nullptr);
+    for (const std::vector<int64_t>& lengths :
+         std::vector<std::vector<int64_t>>{{1}, {300, 7}, {506, 3}, {1020}}) {
+      expect_same(small_settings(), lengths);
+    }
+    select::Settings int8 = small_settings();
+    int8.scoring = select::Scoring::kInt8;
+    int8.kv_dtype = kernels::DType::kF16;
+    int8.int8_cache = true;
+    if (device->scores_int8()) expect_same(int8, {125});
+    // A token each, and no more steps: the last of five was sampled before the step of the fourth had been asked for.
+    ahead->n_embeds = 0;
+    run(four, small_settings(), {20});
+    EXPECT_EQ(ahead->n_embeds, 1 + 5);
+  }
+}
+
+TEST_F(SuperChunkTest, AStepAheadIsForgottenWithItsRequest) {
+  const auto ahead = std::make_shared<RunsAhead>(kernels::make_reference_device());
+  const auto model = Model::open(path(), ahead, nullptr);
+  const auto s = Session::create(model, small_settings());
+  s->append_ids(std::vector<int32_t>(512, 40), {});
+  {
+    Request request(s, {.max_tokens = 3, .ignore_end = true});
+    while (request.next(-1)->kind != EventKind::kText) {
+    }
+    EXPECT_EQ(s->info().n_pages, 2) << "the next step's";
+  }
+  EXPECT_EQ(s->info().n_tokens, 512);
+  EXPECT_EQ(s->info().n_pages, 1);
+  Request request(s, {.max_tokens = 3, .ignore_end = true});
+  while (request.next(-1)->kind != EventKind::kText) {
+  }
+  request.cancel();
+  EXPECT_EQ(drain(request).reason, DoneReason::kCancelled);
+  EXPECT_EQ(s->info().n_tokens, 513) << "a delivered token counts";
 }
 
 TEST_F(SuperChunkTest, NeverCrossesAnAppend) {

@@ -1,6 +1,10 @@
 #include "kernels/cuda/device/cuda_device.hpp"
 
+#include <algorithm>
+#include <memory>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "kernels/cuda/device/context.hpp"
 #include "kernels/cuda/device/driver.hpp"
@@ -16,6 +20,7 @@ namespace {
 
 // Gathered keys and values, halves of activations, cuBLASLt's workspace: measured below this on the models at hand.
 constexpr uint64_t kScratchBytes = uint64_t{1} << 30;
+constexpr size_t kKeptLandings = 64;
 constexpr int32_t kOldest = 80;  // compute capability that the PTX is for
 
 // What the runtime says of a device, and that it can run this build.
@@ -63,6 +68,28 @@ class Work {
   cudaStream_t stream = nullptr;
 };
 
+// Page-locked host memory and the event after the copy into it.
+class Landing {
+ public:
+  explicit Landing(size_t n_bytes) : bytes(n_bytes) {
+    check(cudaMallocHost(&memory, bytes), "cudaMallocHost");
+    if (cudaEventCreateWithFlags(&arrived, cudaEventDisableTiming) != cudaSuccess) {
+      cudaFreeHost(memory);
+      fail(ErrorCode::kInternal, "cudaEventCreate failed");
+    }
+  }
+  ~Landing() {
+    cudaEventDestroy(arrived);
+    cudaFreeHost(memory);
+  }
+  Landing(const Landing&) = delete;
+  Landing& operator=(const Landing&) = delete;
+
+  const size_t bytes;
+  void* memory = nullptr;
+  cudaEvent_t arrived = nullptr;
+};
+
 // All work goes to one stream, in the order of the calls: what one session frees another may use at once.
 class CudaDevice final : public Device {
  public:
@@ -79,6 +106,7 @@ class CudaDevice final : public Device {
                  properties_.capability,
                  properties_.has_sm90a,
                  properties_.most_shared_bytes} {
+    landings_.reserve(kKeptLandings);
     lt_.require();  // here, where it can be said, and not in the middle of a document
   }
   ~CudaDevice() override {
@@ -146,6 +174,11 @@ class CudaDevice final : public Device {
     move(s, to, from, bytes, cudaMemcpyDeviceToDevice);
   }
 
+  bool runs_ahead() const override { return true; }
+  std::unique_ptr<Transfer> make_transfer(size_t max_bytes) override {
+    return std::make_unique<LandingTransfer>(*this, max_bytes);
+  }
+
   void fill_random(Stream& s, const Matrix& to, const RandomArgs& a) override {
     const std::lock_guard lock(mutex_);
     enter(s);
@@ -169,11 +202,54 @@ class CudaDevice final : public Device {
   void score(Stream& s, std::span<const ScoreArgs> a) override { run(s, cuda::score, a); }
   void vote(Stream& s, std::span<const VoteArgs> a) override { run(s, cuda::vote, a); }
   void expand(Stream& s, std::span<const ExpandArgs> a) override { run(s, cuda::expand, a); }
+  void recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
+              std::span<const ExpandArgs> expands) override {
+    const std::lock_guard lock(mutex_);
+    enter(s);
+    cuda::recall(context_, scores, votes, expands);
+  }
   void attend(Stream& s, std::span<const AttendArgs> a) override { run(s, cuda::attend, a); }
   void sample(Stream& s, const SampleArgs& a) override { run(s, cuda::sample, a); }
   void logprob(Stream& s, const LogprobArgs& a) override { run(s, cuda::logprob, a); }
 
  private:
+  class LandingTransfer final : public Transfer {
+   public:
+    LandingTransfer(CudaDevice& device, size_t max_bytes)
+        : device_(device), landing_(device.take_landing(max_bytes)) {}
+    ~LandingTransfer() override { device_.give_landing(std::move(landing_)); }
+    void start(Stream& s, const void* from_device, size_t bytes) override {
+      device_.move(s, landing_->memory, from_device, bytes, cudaMemcpyDeviceToHost,
+                   landing_->arrived);
+    }
+    const void* wait() override {
+      check(cudaEventSynchronize(landing_->arrived), "download");
+      return landing_->memory;
+    }
+
+   private:
+    CudaDevice& device_;
+    std::unique_ptr<Landing> landing_;
+  };
+
+  // Making one takes longer than a step. A copy into one that was given back may still be under way: the next is after it.
+  std::unique_ptr<Landing> take_landing(size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const auto fits = [&](const auto& l) { return l->bytes >= bytes && l->bytes / 2 <= bytes; };
+    const auto at = std::find_if(landings_.begin(), landings_.end(), fits);
+    if (at != landings_.end()) {
+      std::unique_ptr<Landing> landing = std::move(*at);
+      landings_.erase(at);
+      return landing;
+    }
+    check(cudaSetDevice(index_), "cudaSetDevice");
+    return std::make_unique<Landing>(bytes);
+  }
+  void give_landing(std::unique_ptr<Landing> landing) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (landings_.size() < kKeptLandings) landings_.push_back(std::move(landing));
+  }
+
   void enter(const Stream& s) const {
     if (s.cancel != nullptr && s.cancel->load(std::memory_order_acquire)) {
       fail(ErrorCode::kCancelled, "cancelled by the caller");
@@ -186,11 +262,13 @@ class CudaDevice final : public Device {
     enter(s);
     operation(context_, a);
   }
-  void move(const Stream& s, void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  void move(const Stream& s, void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
+            cudaEvent_t then = nullptr) {
     if (bytes == 0) return;
     const std::lock_guard lock(mutex_);
     enter(s);
     check(cudaMemcpyAsync(to, from, bytes, kind, work_.stream), "cudaMemcpyAsync");
+    if (then != nullptr) check(cudaEventRecord(then, work_.stream), "cudaEventRecord");
   }
 
   mutable std::mutex mutex_;  // of the stream, the scratch and the memory
@@ -200,14 +278,9 @@ class CudaDevice final : public Device {
   Memory memory_;
   Scratch scratch_;
   Lt lt_;
+  std::vector<std::unique_ptr<Landing>> landings_;
   Context context_;
 };
-  void recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
-              std::span<const ExpandArgs> expands) override {
-    const std::lock_guard lock(mutex_);
-    enter(s);
-    cuda::recall(context_, scores, votes, expands);
-  }
 
 }  // namespace
 

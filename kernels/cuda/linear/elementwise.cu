@@ -54,7 +54,7 @@ __global__ void __launch_bounds__(kBlock)
                  bool vectors, float* out) {
   wait_for_previous();
   let_next_start();
-  const uint8_t* row = table + ids[blockIdx.x] * row_size;
+  const uint8_t* row = table + max(ids[blockIdx.x], 0) * row_size;
   out += int64_t{blockIdx.x} * n_cols;
   for (int64_t i = threadIdx.x; 8 * i < n_cols; i += kBlock) {
     const int n = static_cast<int>(min(int64_t{8}, n_cols - 8 * i));

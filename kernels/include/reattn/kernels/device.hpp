@@ -34,6 +34,16 @@ struct Stream {
   const std::atomic<bool>* cancel = nullptr;  // may be null
 };
 
+// Device memory on its way to the host, while operations called later may overwrite it. Its device outlives it.
+class Transfer {
+ public:
+  virtual ~Transfer() = default;
+  // Copies what the operations called before have left there. What an earlier start brought is gone.
+  virtual void start(Stream& s, const void* from_device, size_t bytes) = 0;
+  // The copy, in host memory.
+  virtual const void* wait() = 0;
+};
+
 // Any number of threads may use one device at once, each with its own Stream. All pointers in the arguments are
 // device memory unless the argument says otherwise; operations report nothing to the host but through download().
 // What touches a cache takes a list of sequences, one entry each, so that sessions can be stepped together.
@@ -68,6 +78,10 @@ class Device {
   virtual void fill_random(Stream& s, const Matrix& to, const RandomArgs& a);
   virtual void download(Stream& s, void* to_host, const void* from_device, size_t bytes) = 0;
   virtual void copy(Stream& s, void* to, const void* from, size_t bytes) = 0;  // device to device
+  // Whether operations run after their call has returned: then the next step is called before the host knows with which token
+  // it begins.
+  virtual bool runs_ahead() const { return false; }
+  virtual std::unique_ptr<Transfer> make_transfer(size_t max_bytes);
 
   virtual void embed(Stream& s, const EmbedArgs& a) = 0;
   virtual void rms_norm(Stream& s, const RmsNormArgs& a) = 0;
@@ -87,6 +101,9 @@ class Device {
   // Made of those above unless a device has something better.
   virtual void qkv(Stream& s, const QkvArgs& a);
   virtual void mlp(Stream& s, const MlpArgs& a);
+  // score, vote and expand; entry i of each list belongs to the same sequence, and takes from the one before what it made.
+  virtual void recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
+                      std::span<const ExpandArgs> expands);
 };
 
 // The fast CPU device. n_threads 0: as many as the process may use.
@@ -96,6 +113,3 @@ std::shared_ptr<Device> make_cpu_device(int32_t n_threads);
 std::shared_ptr<Device> make_reference_device();
 
 }  // namespace reattn::kernels
-  // score, vote and expand; entry i of each list belongs to the same sequence, and takes from the one before what it made.
-  virtual void recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
-                      std::span<const ExpandArgs> expands);

@@ -5,7 +5,8 @@
 
 namespace reattn::kernels {
 
-// out[i] = table row ids[i], as f32. Ids have been checked against n_rows.
+// out[i] = table row ids[i], as f32. Ids have been checked against n_rows, or are what sample() wrote; of its −1 any row is made,
+// or Error(kInternal) thrown.
 struct EmbedArgs {
   Matrix table;        // [n_vocab, n_embd]
   const int32_t* ids;  // [n_rows]
