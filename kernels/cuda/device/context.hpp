@@ -26,6 +26,9 @@ struct Context {
   // 128-byte swizzle. The row of an address is (address − memory.base()) / (2 · row_elements).
   CUtensorMap rows_map(DType dtype, int32_t row_elements, int32_t box_rows,
                        int32_t box_elements) const;
+  // The same memory as lines of 128 bytes, each of 128 / row_bytes rows, for rows of 64 or 128 bytes: [line, row of it, byte]; boxes of
+  // box_rows whole rows, swizzled by row_bytes. The line of an address is (address − memory.base()) / 128.
+  CUtensorMap byte_rows_map(int32_t row_bytes, int32_t box_rows) const;
 };
 
 }  // namespace reattn::kernels::cuda

@@ -52,6 +52,23 @@ __device__ inline void tma_load(uint32_t to, const CUtensorMap& map, int32_t ele
       : "memory");
 }
 
+// The same of a map of three dimensions.
+__device__ inline void tma_load(uint32_t to, const CUtensorMap& map, int32_t element, int32_t row,
+                                int32_t line, uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
+      "[%5];" ::"r"(to),
+      "l"(&map), "r"(element), "r"(row), "r"(line), "r"(barrier)
+      : "memory");
+}
+// `bytes`, a multiple of 16 as both addresses are, to `to` in shared memory; they count on the barrier.
+__device__ inline void bulk_load(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier)
+      : "memory");
+}
+
 // Named barriers of the block, 1 … 15; `threads` of both kinds together complete one.
 __device__ inline void named_sync(uint32_t id, uint32_t threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
