@@ -18,9 +18,9 @@ struct ScoreSequence {
   void* const* pages8;  // KvPages.k8; null where int8_end is 0
   int32_t* picks;       // [n_voters, n_heads, top_k]
   uint64_t*
-      partial;  // [n_kv_heads, n_rows, n_splits, top_k] picks (picks.cuh), best first; null where n_splits is 1
+      partial;  // [n_kv_heads, n_rows, n_lists, top_k] picks (picks.cuh), best first; null where n_lists is 1
   uint32_t*
-      thresholds;  // [n_kv_heads, n_rows, 4] what the splits tell each other (score_epilogue.cuh); null where n_splits is 1
+      thresholds;  // [n_kv_heads, n_rows, 4] what the splits tell each other (score_epilogue.cuh); null where n_lists is 1
   int64_t n_queries;
   int32_t n_heads, n_kv_heads, head_dim, group;
   int32_t top_k, vote_stride;
@@ -29,6 +29,8 @@ struct ScoreSequence {
   int32_t origin;      // position of the first tile's first key
   int32_t n_tiles, n_rows, n_row_tiles, n_splits;
   int32_t first_item;  // among the items of one KV head
+  // Lists of picks of a row: those of its splits, from first_list on, and those of another sequence that has the rest of the keys.
+  int32_t first_list, n_lists;
 };
 
 // Up to 16 sequences of the same dtype, heads, head_dim and selection.
@@ -56,6 +58,11 @@ constexpr int32_t kGeneralRows = 8;  // of a row tile
 bool fits_score_sm90(const Context&, const ScoreArgs&);
 int32_t score_sm90_rows(const ScoreArgs&);  // of a row tile
 void launch_score_sm90(Context&, const ScoreBatch&);
+
+// Of the positions in int8, which must be all.
+bool fits_score_sm90_int8(const Context&, const ScoreArgs&);
+int32_t score_sm90_int8_rows(const ScoreArgs&);
+void launch_score_sm90_int8(Context&, const ScoreBatch&);
 
 // From the partial lists of all splits to the picks.
 void launch_score_merge(Context&, const ScoreBatch&);

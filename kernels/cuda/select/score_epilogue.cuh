@@ -261,8 +261,9 @@ class WarpRoom {
 };
 
 // A parked tile's scores of one row, and what is known of them. Score i of group g is column 32 g + column_of(i).
+template <class Room = WarpRoom>
 struct ParkedRow {
-  WarpRoom room;
+  Room room;
   uint32_t half;  // of the rows
   TileKeys keys;
   uint32_t lane;
@@ -289,8 +290,8 @@ __device__ inline float maximum(const float (&v)[8]) {  // NaN left out
 
 // At least kPicks scores of the row are at least this: of 4 or 16 disjoint sets the least maximum, or the greatest. `groups`: those that
 // were parked.
-template <int kPicks>
-__device__ inline float sure_bound(const ParkedRow& row, uint32_t groups) {
+template <int kPicks, class Row>
+__device__ inline float sure_bound(const Row& row, uint32_t groups) {
   float bound = kPicks == 16 ? INFINITY : -INFINITY;
 #pragma unroll 1
   for (uint32_t g = 0; g < 4; ++g) {
@@ -309,8 +310,8 @@ __device__ inline float sure_bound(const ParkedRow& row, uint32_t groups) {
 
 // Calls emit(score, position) for all scores above the threshold in the given groups, of all lanes at once and in each lane in ascending
 // order; −inf in lanes that have none left.
-template <class Emit>
-__device__ inline void each_above(const ParkedRow& row, uint32_t groups, float threshold, Emit&& emit) {
+template <class Row, class Emit>
+__device__ inline void each_above(const Row& row, uint32_t groups, float threshold, Emit&& emit) {
 #pragma unroll 1
   while (__any_sync(~0U, groups != 0)) {
     const uint32_t g = static_cast<uint32_t>(__ffs(static_cast<int>(groups)) - 1) % 4;
@@ -335,7 +336,8 @@ __device__ inline void each_above(const ParkedRow& row, uint32_t groups, float t
 template <int kPicks, bool kBlock1>
 struct Picker {
   using List = LaneList<kPicks>;
-  static __device__ float take(List& list, const ParkedRow& row, uint32_t groups, float threshold) {
+  template <class Row>
+  static __device__ float take(List& list, const Row& row, uint32_t groups, float threshold) {
     each_above(row, groups, threshold, [&](float score, int32_t position) { list.insert(score, position); });
     return list.last();
   }
@@ -348,7 +350,8 @@ struct Picker {
 template <>
 struct Picker<16, false> {
   using List = QuadList<4>;
-  static __device__ float take(List& list, const ParkedRow& row, uint32_t groups, float threshold) {
+  template <class Row>
+  static __device__ float take(List& list, const Row& row, uint32_t groups, float threshold) {
     each_above(row, groups, threshold, [&](float score, int32_t position) {
       const Pick pick = score > -INFINITY ? make_pick(score, position) : kNoPick;
       uint32_t who = __ballot_sync(~0U, score > -INFINITY);
@@ -368,7 +371,8 @@ struct Picker<16, false> {
 template <int kPicks>
 struct Picker<kPicks, true> {
   using List = QuadList<kPicks == 16 ? 4 : 1>;
-  static __device__ float take(List& list, const ParkedRow& row, uint32_t groups, float threshold) {
+  template <class Row>
+  static __device__ float take(List& list, const Row& row, uint32_t groups, float threshold) {
     float mine = -INFINITY;
     uint32_t group = 0;  // the first with the lane's greatest; a score that is not in `groups` is no candidate
 #pragma unroll 1
@@ -448,7 +452,7 @@ class RunningPicks {
     for (uint32_t half = 0; half < 2; ++half) {
       const uint32_t groups = groups_ >> 4 * half & 15U;
       if (!__any_sync(~0U, groups != 0)) continue;
-      const ParkedRow row{room_, half, keys, lane_, top_k_};
+      const ParkedRow<> row{room_, half, keys, lane_, top_k_};
       float threshold = half == 0 ? threshold0 : threshold8, least = threshold;
       if (!kBlock1 && first_) least = fmaxf(least, below(ordered(sure_bound<kPicks>(row, groups))));
       auto list = room_.template load<typename P::List>(half);

@@ -129,14 +129,14 @@ __global__ void __launch_bounds__(kThreads)
 
 constexpr int32_t kMergeWarps = 8;
 
-// One warp merges the splits' lists of one row.
+// One warp merges the lists of one row.
 __global__ void __launch_bounds__(32 * kMergeWarps)
     score_merge_kernel(const __grid_constant__ ScoreBatch batch) {
   const ScoreSequence& s = batch.sequences[blockIdx.y];
   const int64_t at = static_cast<int64_t>(blockIdx.x) * kMergeWarps + threadIdx.x / 32;
   const uint32_t lane = threadIdx.x % 32;
-  if (s.n_splits == 1 || at >= static_cast<int64_t>(s.n_kv_heads) * s.n_rows) return;
-  const int32_t n = s.n_splits * s.top_k;
+  if (s.n_lists == 1 || at >= static_cast<int64_t>(s.n_kv_heads) * s.n_rows) return;
+  const int32_t n = s.n_lists * s.top_k;
   const Pick* from = s.partial + at * n;
   Pick held = kNoPick, last = kNoPick;
   for (int32_t i = 0; i < n; i += 32) {
@@ -171,7 +171,7 @@ void launch_score_merge(Context& ctx, const ScoreBatch& batch) {
   int64_t most = 0;
   for (int32_t i = 0; i < batch.n; ++i) {
     const ScoreSequence& s = batch.sequences[i];
-    if (s.n_splits > 1) most = std::max(most, static_cast<int64_t>(s.n_kv_heads) * s.n_rows);
+    if (s.n_lists > 1) most = std::max(most, static_cast<int64_t>(s.n_kv_heads) * s.n_rows);
   }
   if (most == 0) return;
   const dim3 grid(static_cast<uint32_t>((most + kMergeWarps - 1) / kMergeWarps),

@@ -35,14 +35,14 @@ __device__ inline int64_t picks_row(const ScoreSequence& s, int32_t kv_head, int
   return static_cast<int64_t>(row / s.group) * s.n_heads + kv_head * s.group + row % s.group;
 }
 
-// Stores the pick of one rank of a row: as a position, or for the merge where there are several splits.
+// Stores the pick of one rank of a row: as a position, or for the merge where there are several lists.
 __device__ inline void store_pick(const ScoreSequence& s, const ScoreItem& item, int32_t row,
                                   int32_t rank, Pick pick) {
-  if (s.n_splits == 1) {
+  if (s.n_lists == 1) {
     s.picks[picks_row(s, item.kv_head, row) * s.top_k + rank] = pick_position(pick);
   } else {
     const int64_t at = static_cast<int64_t>(item.kv_head) * s.n_rows + row;
-    s.partial[(at * s.n_splits + item.split) * s.top_k + rank] = pick;
+    s.partial[(at * s.n_lists + s.first_list + item.split) * s.top_k + rank] = pick;
   }
 }
 
