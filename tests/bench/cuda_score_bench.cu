@@ -1,4 +1,4 @@
-// Times scoring on the CUDA device, JSON lines out: cuda_score_bench [model or what] [keys].
+// Times scoring on the CUDA device, in BF16 and in int8, JSON lines out: cuda_score_bench [model, what or scores] [keys].
 #include <cuda_bf16.h>
 
 #include <algorithm>
@@ -69,7 +69,7 @@ T* filled(cuda::Context& ctx, cuda::Memory& memory, int64_t n, uint64_t seed) {
 }
 
 void time(cuda::Context& ctx, const std::string& device, const Model& m, const char* what, int64_t n_keys,
-          const std::vector<ScoreArgs>& list) {
+          const char* scores, const std::vector<ScoreArgs>& list) {
   cudaEvent_t begin, end;
   check(cudaEventCreate(&begin), "cudaEventCreate");
   check(cudaEventCreate(&end), "cudaEventCreate");
@@ -95,9 +95,9 @@ void time(cuda::Context& ctx, const std::string& device, const Model& m, const c
   }
   std::sort(ms.begin(), ms.end());
   const double median = ms[ms.size() / 2];
-  std::printf("{\"op\":\"score\",\"device\":\"%s\",\"model\":\"%s\",\"what\":\"%s\",\"keys\":%lld,\"ms\":%.4f,"
-              "\"best_ms\":%.4f,\"tflops\":%.1f}\n",
-              device.c_str(), m.name, what, static_cast<long long>(n_keys), median, ms[0],
+  std::printf("{\"op\":\"score\",\"device\":\"%s\",\"model\":\"%s\",\"what\":\"%s\",\"scores\":\"%s\",\"keys\":%lld,"
+              "\"ms\":%.4f,\"best_ms\":%.4f,\"tflops\":%.1f}\n",
+              device.c_str(), m.name, what, scores, static_cast<long long>(n_keys), median, ms[0],
               flop / median * 1e-9);
   std::fflush(stdout);
 }
@@ -107,9 +107,9 @@ void time(cuda::Context& ctx, const std::string& device, const Model& m, const c
 int main(int argc, char** argv) try {
   const char* only = argc > 1 ? argv[1] : "";
   const int64_t only_keys = argc > 2 ? std::atoll(argv[2]) : 0;
-  const auto wanted = [&](const char* model, const char* what, int64_t n_keys) {
-    return (std::strstr(what, only) != nullptr || std::strstr(model, only) != nullptr) &&
-           (only_keys == 0 || only_keys == n_keys);
+  const auto wanted = [&](const char* model, const char* what, const char* scores, int64_t n_keys) {
+    const auto is = [&](const char* name) { return std::strstr(name, only) != nullptr; };
+    return (is(what) || is(model) || is(scores)) && (only_keys == 0 || only_keys == n_keys);
   };
   check(cudaSetDevice(0), "cudaSetDevice");
   Work work;
@@ -125,24 +125,32 @@ int main(int argc, char** argv) try {
     for (int64_t p = 0; p < n_pages; ++p) {  // out of order, as pages get in time
       table.push_back(const_cast<__nv_bfloat16*>(keys) + page * (p * 37 % n_pages));
     }
+    const int64_t page8 = (m.n_kv_heads * (kPageTokens * m.head_dim + 16) + 255) / 256 * 256;
+    auto* keys8 = static_cast<std::byte*>(memory.allocate(static_cast<size_t>(page8 * n_pages)));
+    for (int64_t p = 0; p < n_pages; ++p) table.push_back(keys8 + page8 * (p * 37 % n_pages));
     auto* pages = static_cast<void**>(memory.allocate(table.size() * sizeof(void*)));
     check(cudaMemcpyAsync(pages, table.data(), table.size() * sizeof(void*), cudaMemcpyHostToDevice, ctx.stream),
           "cudaMemcpyAsync");
+    const KvPages cache{pages, pages, DType::kBF16, m.n_kv_heads, m.head_dim, pages + n_pages};
+    const QuantizeKeysArgs quantize{cache, 0, n_pages * kPageTokens};
+    cuda::quantize_keys(ctx, {&quantize, 1});
     const float* q = filled<float>(ctx, memory, kSuper * kChunk * m.n_heads * m.head_dim, 1ULL << 40);
     auto* picks = static_cast<int32_t*>(memory.allocate(sizeof(int32_t) * kSuper * kChunk * m.n_heads * 16));
     check(cudaStreamSynchronize(ctx.stream), "cudaStreamSynchronize");
 
-    const ScoreArgs chunk{q, kChunk, m.n_heads, {pages, pages, DType::kBF16, m.n_kv_heads, m.head_dim},
-                          32, 0, 4, 1, false, picks};
+    const ScoreArgs chunk{q, kChunk, m.n_heads, cache, 32, 0, 4, 1, false, picks};
+    const auto both = [&](const char* what, int64_t n_keys, std::vector<ScoreArgs> list) {
+      if (wanted(m.name, what, "bf16", n_keys)) time(ctx, work.name, m, what, n_keys, "bf16", list);
+      for (ScoreArgs& a : list) a.int8_end = (a.middle_end + kScaleBlock - 1) / kScaleBlock * kScaleBlock;
+      if (wanted(m.name, what, "int8", n_keys)) time(ctx, work.name, m, what, n_keys, "int8", list);
+    };
     const auto one = [&](const char* what, int64_t n_keys, auto change) {
-      if (!wanted(m.name, what, n_keys)) return;
       ScoreArgs a = chunk;
       a.middle_end = 32 + n_keys;
       change(a);
-      time(ctx, work.name, m, what, n_keys, {a});
+      both(what, n_keys, {a});
     };
     const auto many = [&](const char* what, int64_t n_keys) {
-      if (!wanted(m.name, what, n_keys)) return;
       std::vector<ScoreArgs> list;
       for (int64_t i = 0; i < kSuper; ++i) {
         ScoreArgs a = chunk;
@@ -151,7 +159,7 @@ int main(int argc, char** argv) try {
         a.middle_end = 32 + n_keys - (kSuper - 1 - i) * kChunk;
         list.push_back(a);
       }
-      time(ctx, work.name, m, what, n_keys, list);
+      both(what, n_keys, list);
     };
     const auto same = [](ScoreArgs&) {};
     for (const int64_t n_keys : {8'192, 32'768, 131'072, 1'048'576}) one("chunk", n_keys, same);
