@@ -10,12 +10,14 @@
 #include "kernels/cuda/prim/wgmma.cuh"
 #include "kernels/cuda/select/score_epilogue.cuh"
 #include "kernels/cuda/select/score_item.cuh"
+#include "kernels/cuda/select/score_queue.cuh"
 
 namespace reattn::kernels::cuda {
 namespace sm90_score {
 
 constexpr int32_t kPanel = 64;  // elements of a swizzled row of 128 bytes
 constexpr int32_t kStageRoom = 98304;
+constexpr int32_t kHearTiles = 8;  // so often picks by way of queues hear of the other splits, but in the first tiles
 constexpr int32_t kGroups = 3;  // queries, scores and picks are held in registers: no more warpgroups fit
 
 template <class T, int32_t kDim_, int32_t kGroups_, int kPicks_, bool kBlock1_>
@@ -25,6 +27,8 @@ struct Config {
   static constexpr int32_t kGroups = kGroups_;     // warpgroups of 64 rows
   static constexpr int kPicks = kPicks_;            // room for them: 1, 4 or 16
   static constexpr bool kBlock1 = kBlock1_;
+  static constexpr bool kQueued = kPicks == 4 && !kBlock1;  // picks by way of queues
+  static constexpr uint32_t kRoom = kQueued ? kQueueRoom : kWarpRoom;
   static constexpr int32_t kRows = 64 * kGroups;
   static constexpr int32_t kThreads = 128 * (kGroups + 1);  // the last warpgroup fetches
   static constexpr int kRegisters = kGroups == 3 ? 160 : 112, kFetchRegisters = 32;  // sum to what a launch gives
@@ -32,7 +36,7 @@ struct Config {
   static constexpr uint32_t kPanelBytes = kScoreTile * kPanel * 2;
   static constexpr uint32_t kStageBytes = kPanelBytes * (kDim / kPanel);
   static constexpr uint32_t kStages = kStageRoom / kStageBytes;
-  static constexpr size_t kShared = kStages * (kStageBytes + 16) + 4 * kGroups * kWarpRoom + 1024;
+  static constexpr size_t kShared = kStages * (kStageBytes + 16) + 4 * kGroups * kRoom + 1024;
 };
 
 }  // namespace sm90_score
@@ -57,7 +61,7 @@ template <class C>
 struct Shared {
   uint32_t base;
   __device__ uint32_t keys(uint32_t stage) const { return base + stage * C::kStageBytes; }
-  __device__ uint32_t warp_room(uint32_t warp) const { return keys(C::kStages) + warp * kWarpRoom; }
+  __device__ uint32_t warp_room(uint32_t warp) const { return keys(C::kStages) + warp * C::kRoom; }
   __device__ uint32_t full(uint32_t stage) const { return warp_room(4 * C::kGroups) + 16 * stage; }
   __device__ uint32_t empty(uint32_t stage) const { return full(stage) + 8; }
 };
@@ -122,6 +126,17 @@ __device__ void load_queries(uint32_t (&q)[C::kDim / 16][4], const ScoreSequence
   }
 }
 
+template <class C>
+__device__ auto make_picks(const ScoreSequence& s, const ScoreItem& item, int32_t row, uint32_t room,
+                           uint32_t lane) {
+  const bool row0 = row < s.n_rows, row8 = row + 8 < s.n_rows;
+  if constexpr (C::kQueued) {
+    return QueuedPicks(row0, row8, room, lane, {s.origin, s.begin, s.end}, item.tile);
+  } else {
+    return RunningPicks<C::kPicks, C::kBlock1>(row0, row8, room, lane, s.top_k);
+  }
+}
+
 // One warpgroup of `n_groups` that compute: it scores its 64 rows against every tile.
 template <class C>
 __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared<C> shared,
@@ -130,19 +145,29 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
   const int32_t row = item.row + static_cast<int32_t>(64 * group + thread / 32 * 16 + lane / 4);
   uint32_t q[C::kDim / 16][4];
   load_queries<C>(q, s, item.kv_head, row, lane);
-  RunningPicks<C::kPicks, C::kBlock1> picks(row < s.n_rows, row + 8 < s.n_rows,
-                                            shared.warp_room(threadIdx.x / 32), lane, s.top_k);
+  auto picks = make_picks<C>(s, item, row, shared.warp_room(threadIdx.x / 32), lane);
 
   // Rows that are not there hear what concerns another, and tell nothing.
   uint32_t* told = s.thresholds == nullptr ? nullptr : s.thresholds + static_cast<int64_t>(item.kv_head) * s.n_rows * 4 + lane % 4;
   const int32_t last_row = s.n_rows - 1;
-  const auto take = [&](int32_t tile) {
-    const int32_t start = s.origin + tile * kScoreTile;
-    const TileKeys keys{start, s.begin, s.end, start < s.begin || start + kScoreTile > s.end};
-    picks.take(keys, [&](uint32_t half, float known) {
-      const int32_t to = row + static_cast<int32_t>(8 * half);
-      if (told != nullptr && to < s.n_rows) tell(told + 4 * static_cast<int64_t>(to), known);
-    });
+  const auto tell_others = [&](uint32_t half, float known) {
+    const int32_t to = row + static_cast<int32_t>(8 * half);
+    if (told != nullptr && to < s.n_rows) tell(told + 4 * static_cast<int64_t>(to), known);
+  };
+  const auto take = [&](int32_t tile) {  // of those before `tile`
+    if constexpr (C::kQueued) {
+      picks.take(tile, tell_others);
+    } else {
+      const int32_t start = s.origin + (tile - 1) * kScoreTile;
+      picks.take(TileKeys{start, s.begin, s.end, start < s.begin || start + kScoreTile > s.end}, tell_others);
+    }
+  };
+  const auto look = [&](const float (&d)[32], int32_t tile, uint32_t half) {
+    if constexpr (C::kQueued) {
+      picks.look(d, tile, half);
+    } else {
+      picks.look(d, half);
+    }
   };
   // The halves of a tile are two products: while the second runs, the first's scores are looked through. (To keep one under way at all
   // times, from one tile to the next, is what ptxas cannot follow: it would wait for each wgmma, C7514.)
@@ -164,27 +189,50 @@ __device__ void score_rows(const ScoreSequence& s, const ScoreItem& item, Shared
   };
   Ring<C> ring;
   float first[32], second[32];
+  uint32_t heard0 = 0, heard8 = 0;
+  bool hearing = false;
+  if constexpr (C::kQueued) {
+    if (told != nullptr) {
+      picks.hear_first(heard(told + 4 * static_cast<int64_t>(min(row, last_row))),
+                       heard(told + 4 * static_cast<int64_t>(min(row + 8, last_row))));
+    }
+  }
   for (int32_t tile = item.tile; tile < item.tile_end; ++tile) {
     mbarrier_wait(shared.full(ring.stage), ring.parity);
     multiply(first, ring.stage, 0);
     multiply(second, ring.stage, 1);
-    uint32_t heard0 = 0, heard8 = 0;
-    if (told != nullptr) {
+    const int32_t n_before = tile - item.tile;
+    if constexpr (C::kQueued) {
+      if (hearing) picks.hear(heard0, heard8);
+      hearing = told != nullptr && (n_before % kHearTiles == 0 || n_before < kHearTiles);
+    } else {
+      hearing = told != nullptr;
+    }
+    if (hearing) {
       heard0 = heard(told + 4 * static_cast<int64_t>(min(row, last_row)));
       heard8 = heard(told + 4 * static_cast<int64_t>(min(row + 8, last_row)));
     }
-    take(tile - 1);
+    take(tile);
     wgmma_wait<1>();
     pin(first);
-    picks.look(first, 0);
-    picks.hear(heard0, heard8);
+    look(first, tile, 0);
+    if constexpr (C::kQueued) {
+      take(tile);
+      if (n_before < 16 && (n_before & (n_before - 1)) == 0) picks.tell_known(tell_others);
+    } else {
+      picks.hear(heard0, heard8);
+    }
     wgmma_wait<0>();
     pin(second);
     if (lane == 0) mbarrier_arrive(shared.empty(ring.stage));
     ring.advance();
-    picks.look(second, 1);
+    look(second, tile, 1);
   }
-  take(item.tile_end - 1);
+  if constexpr (C::kQueued) {
+    picks.pick(item.tile_end, tell_others);
+  } else {
+    take(item.tile_end);
+  }
 
   const auto store = [&](const auto& list, int32_t to) {
     constexpr int32_t kSlots = sizeof(list) / sizeof(Pick);
