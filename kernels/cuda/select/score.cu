@@ -13,7 +13,6 @@ namespace {
 
 // What an item costs beyond its tiles, in tiles: its start, and the first tiles, which are full of picks.
 constexpr int64_t kItemCost = 20;
-constexpr int64_t kMostSplits = 64;
 constexpr int32_t kMaxInt8Dim = 1024;  // products of int8 rows are exact in f32: 1024 · 127² < 2^24
 
 enum class Kind { kGeneral, kSm90, kSm90Int8 };
@@ -77,7 +76,7 @@ void cut(ScoreBatch& b, int64_t n_slots) {
     return (s.n_tiles + length - 1) / length;
   };
   int64_t best_length = most_tiles, best_cost = INT64_MAX;
-  for (int64_t k = 1; k <= std::min(kMostSplits, most_tiles); ++k) {
+  for (int64_t k = 1; k <= std::min(int64_t{kMostScoreSplits}, most_tiles); ++k) {
     const int64_t length = (most_tiles + k - 1) / k;
     int64_t n_items = 0;
     for (int32_t i = 0; i < b.n; ++i) {
@@ -90,12 +89,15 @@ void cut(ScoreBatch& b, int64_t n_slots) {
       best_length = length;
     }
   }
-  b.items_per_head = 0;
   for (int32_t i = 0; i < b.n; ++i) {
-    ScoreSequence& s = b.sequences[i];
-    s.n_splits = static_cast<int32_t>(n_splits(s, best_length));
-    s.first_item = b.items_per_head;
-    b.items_per_head += s.n_splits * s.n_row_tiles;
+    b.sequences[i].n_splits = static_cast<int32_t>(n_splits(b.sequences[i], best_length));
+  }
+  b.items_per_head = 0;
+  for (int32_t split = 0; split <= kMostScoreSplits; ++split) {
+    b.first_of_split[split] = b.items_per_head;
+    for (int32_t i = 0; i < b.n; ++i) {
+      if (split < b.sequences[i].n_splits) b.items_per_head += b.sequences[i].n_row_tiles;
+    }
   }
 }
 

@@ -9,6 +9,7 @@
 namespace reattn::kernels::cuda {
 
 constexpr int32_t kScoreTile = 128;  // keys of one tile; block1's block
+constexpr int32_t kMostScoreSplits = 64;
 
 // One sequence as the kernels see it. The rows of a KV head are (voter, head of the group), the head running fastest; they are cut
 // into row tiles, the keys into splits of whole tiles. One thread block takes one row tile of one KV head and one split: an item.
@@ -28,7 +29,6 @@ struct ScoreSequence {
   int32_t int8_end;    // positions below are scored in int8
   int32_t origin;      // position of the first tile's first key
   int32_t n_tiles, n_rows, n_row_tiles, n_splits;
-  int32_t first_item;  // among the items of one KV head
   // Lists of picks of a row: those of its splits, from first_list on, and those of another sequence that has the rest of the keys.
   int32_t first_list, n_lists;
 };
@@ -38,7 +38,9 @@ struct ScoreBatch {
   static constexpr int32_t kMax = 16;
   ScoreSequence sequences[kMax];
   int32_t n;
-  int32_t items_per_head;  // items run: KV head, sequence, split, row tile, the last fastest
+  // Items run: split, KV head, sequence, row tile, the last fastest: what the first splits find, those that start later know from the
+  // start. Per KV head; where a split's begin:
+  int32_t items_per_head, first_of_split[kMostScoreSplits + 1];
   DType dtype;
   bool block1;
 };

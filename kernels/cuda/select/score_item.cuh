@@ -12,14 +12,20 @@ struct ScoreItem {
   int32_t tile, tile_end;     // of the split
 
   __device__ ScoreItem(const ScoreBatch& b, int32_t item, int32_t rows_per_tile) {
-    kv_head = item / b.items_per_head;
-    item -= kv_head * b.items_per_head;
+    const int32_t n_kv_heads = b.sequences[0].n_kv_heads;
+    split = 0;
+    while (item >= n_kv_heads * b.first_of_split[split + 1]) ++split;
+    item -= n_kv_heads * b.first_of_split[split];
+    const int32_t n = b.first_of_split[split + 1] - b.first_of_split[split];
+    kv_head = item / n;
+    item -= kv_head * n;
     sequence = 0;
-    while (sequence + 1 < b.n && item >= b.sequences[sequence + 1].first_item) ++sequence;
+    while (b.sequences[sequence].n_splits <= split || item >= b.sequences[sequence].n_row_tiles) {
+      if (b.sequences[sequence].n_splits > split) item -= b.sequences[sequence].n_row_tiles;
+      ++sequence;
+    }
     const ScoreSequence& s = b.sequences[sequence];
-    item -= s.first_item;
-    split = item / s.n_row_tiles;
-    row = (item - split * s.n_row_tiles) * rows_per_tile;
+    row = item * rows_per_tile;
     tile = static_cast<int32_t>(static_cast<int64_t>(s.n_tiles) * split / s.n_splits);
     tile_end = static_cast<int32_t>(static_cast<int64_t>(s.n_tiles) * (split + 1) / s.n_splits);
   }
