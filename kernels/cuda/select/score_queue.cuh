@@ -1,7 +1,7 @@
 // The running picks of the fast scoring kernel where a row keeps 2 to 4, of all keys: what is above the rows' thresholds goes into
 // small queues of the lanes, 8 scores of one row as they lie in the accumulators, and is picked from when some lane has enough of them: a
-// hit costs few instructions, and picking, rare, runs for all lanes at once while products run. Between pickings thresholds rise by the
-// maxima of what was queued. That they lag behind is slower only: what is queued in vain is not picked.
+// hit costs few instructions, and picking, rare, runs for all lanes at once while products run. Before the first picking thresholds rise by
+// the maxima of what was queued. That they lag behind is slower only: what is queued in vain is not picked.
 #pragma once
 
 #include "kernels/cuda/select/score_epilogue.cuh"
@@ -21,6 +21,8 @@ constexpr uint32_t kQueueRoom = kQueueScores + kQueueTags + kListRoom;
 constexpr uint32_t kFullQueue = 4;
 static_assert(kFullQueue <= kQueuePlaces - 3);
 constexpr int32_t kQueueTiles = 8000;  // fit into tags: 13 bits
+// In so many of its first tiles an item's thresholds rise by maxima: later it is not worth its instructions in every hit.
+constexpr int32_t kRaisingTiles = 2;
 
 class QueuedPicks {
   using List = LaneList<4>;
@@ -31,7 +33,7 @@ class QueuedPicks {
                          int32_t tile)
       : threshold0_(row0 ? -INFINITY : INFINITY), threshold8_(row8 ? -INFINITY : INFINITY),
         scores_(warp_room + 16 * lane), tags_(warp_room + kQueueScores + 2 * lane), lane_(lane),
-        base_(tile), middle_(middle) {
+        base_(tile), raised_until_(tile + kRaisingTiles), middle_(middle) {
     for (uint32_t half = 0; half < 2; ++half) store(half, List());
     empty();
     count_signs();
@@ -68,7 +70,7 @@ class QueuedPicks {
       hit = greatest(m0) > threshold0_ || greatest(m8) > threshold8_;
     }
     if (!__any_sync(~0U, hit)) return;
-    raise(m0, m8, start_of(tile) + static_cast<int32_t>(64 * tile_half));
+    if (tile < raised_until_) raise(m0, m8, start_of(tile) + static_cast<int32_t>(64 * tile_half));
     const uint32_t tag = static_cast<uint32_t>(tile - base_) << 3 | tile_half << 2;
     // NaN among integers hides what may lie beside it.
     queue_group<0, 0>(d, tag, !(__int_as_float(m0[0]) <= threshold0_));
@@ -126,6 +128,8 @@ class QueuedPicks {
       const float last = list.last();
       threshold0_ = half == 0 ? fmaxf(threshold0_, last) : threshold0_;
       threshold8_ = half == 0 ? threshold8_ : fmaxf(threshold8_, last);
+      most0_ = half == 0 ? fmaxf(most0_, list.best()) : most0_;
+      most8_ = half == 0 ? most8_ : fmaxf(most8_, list.best());
     }
     base_ = tile;
     empty();
@@ -214,9 +218,10 @@ class QueuedPicks {
   uint32_t scores_, tags_;      // the lane's first place
   uint32_t next_, next_tag_;    // its next one
   uint32_t lane_;
-  int32_t base_;  // the tile that tags count from
+  int32_t base_;                // the tile that tags count from
+  int32_t raised_until_;
   Middle middle_;
-  float most0_ = -INFINITY, most8_ = -INFINITY;  // see raise()
+  float most0_ = -INFINITY, most8_ = -INFINITY;  // at least one score of the lane's columns is at least this
   bool integers_, full_;
 };
 
