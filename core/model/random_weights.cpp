@@ -47,6 +47,7 @@ Weights::Weights(const Config& c, uint64_t seed, WeightType type,
   const auto norm = [&]() -> const float* {
     device::Buffer& buffer = buffers_.emplace_back(device, ones.size() * sizeof(float));
     device->upload(stream, buffer.as(), ones.data(), buffer.bytes());
+    if (observer.bytes_done) observer.bytes_done->fetch_add(buffer.bytes());
     return buffer.as<float>();
   };
 

@@ -24,7 +24,9 @@ std::vector<int32_t> answer(const reattn_geometry& geometry) {
   reattn_model* handle = nullptr;
   EXPECT_OK(call(reattn_model_synthesize, &geometry, nullptr, &handle));
   const Model model(handle);
-  EXPECT_OK(call(reattn_model_wait, model.get(), int64_t{-1}, nullptr));
+  auto progress = sized<reattn_load_progress>();
+  EXPECT_OK(call(reattn_model_wait, model.get(), int64_t{-1}, &progress));
+  EXPECT_EQ(progress.bytes_done, progress.bytes_total);
   auto info = sized<reattn_model_info>();
   EXPECT_OK(call(reattn_model_get_info, model.get(), &info));
   EXPECT_EQ(info.n_ff, geometry.n_ff);
