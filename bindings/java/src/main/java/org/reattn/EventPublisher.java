@@ -62,12 +62,16 @@ final class EventPublisher implements Flow.Publisher<GenerationEvent> {
     @Override
     public void cancel() {
       cancelled = true;
+      stop();
+      signal();
+    }
+
+    private void stop() {
       try {
         generation.cancel();
       } catch (IllegalStateException closed) {
         // As good as cancelled.
       }
-      signal();
     }
 
     private void signal() {
@@ -109,7 +113,7 @@ final class EventPublisher implements Flow.Publisher<GenerationEvent> {
       if (!ended && refused != null) {
         end(refused);
         cancelled = true;
-        generation.cancel();
+        stop();
       }
       if (cancelled) drain();
     }
