@@ -29,6 +29,8 @@ public final class NativeLibrary {
   /** What was tried and why it was not it, for the message when nothing is found. */
   private final List<String> tried = new ArrayList<>();
 
+  private boolean hasEngine;
+
   private NativeLibrary() {}
 
   /** Called once, when {@link RawJNI} is initialised. */
@@ -87,6 +89,7 @@ public final class NativeLibrary {
   /** An engine by itself: the JNI library then comes from where it is found. */
   private boolean loadEngine(Path engine, String source) {
     if (!loadFile(engine, source)) return false;
+    hasEngine = true;
     Path folder = engine.getParent();
     return (folder != null && loadFolder(folder, "beside the engine")) || loadJni();
   }
@@ -155,7 +158,7 @@ public final class NativeLibrary {
       String parent = System.getProperty(TMPDIR_PROPERTY);
       folder = parent == null ? Files.createTempDirectory("reattn-")
           : Files.createTempDirectory(Path.of(parent), "reattn-");
-      Path engine = extract(base, ENGINE_SONAME, folder);
+      Path engine = hasEngine ? null : extract(base, ENGINE_SONAME, folder);
       Path jni = extract(base, JNI, folder);
       boolean loaded = (engine == null || loadFile(engine, source)) && loadFile(jni, source);
       if (!loaded) {

@@ -1,0 +1,4 @@
+/** The program of somebody who has only the packaged binding. */
+module org.example.outside {
+  requires org.reattn;
+}
