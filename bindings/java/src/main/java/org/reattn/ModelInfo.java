@@ -30,6 +30,7 @@ import org.reattn.raw.reattn_model_info;
  * @param hasChatTemplate conversations can be tokenized
  * @param tiedEmbeddings the output matrix is the embedding table
  * @param headerOnly only the header was read
+ * @param weights what the weights are held in, as it was opened
  */
 public record ModelInfo(
     Device device,
@@ -56,7 +57,8 @@ public record ModelInfo(
     boolean addEos,
     boolean hasChatTemplate,
     boolean tiedEmbeddings,
-    boolean headerOnly) {
+    boolean headerOnly,
+    Weights weights) {
   static ModelInfo of(reattn_model_info raw) {
     return new ModelInfo(
         Device.of(raw.getDevice()),
@@ -83,6 +85,7 @@ public record ModelInfo(
         raw.getAdd_eos() != 0,
         raw.getHas_chat_template() != 0,
         raw.getTied_embeddings() != 0,
-        raw.getHeader_only() != 0);
+        raw.getHeader_only() != 0,
+        Weights.of(raw.getWeights()));
   }
 }

@@ -32,6 +32,7 @@ public final class ModelOptions {
     raw.setN_threads(set.nThreads);
     raw.setHeader_only(set.headerOnly ? 1 : 0);
     raw.setDevice_index(set.deviceIndex);
+    raw.setWeights(set.weights.value);
   }
 
   /** Where it runs; by default {@link Device#AUTO}. */
@@ -60,18 +61,25 @@ public final class ModelOptions {
     return set.deviceIndex;
   }
 
+  /** What the weights are held in; by default {@link Weights#AUTO}. */
+  public Weights weights() {
+    return set.weights;
+  }
+
   /** Collects settings. */
   public static final class Builder {
     private Device device;
     private int nThreads;
     private boolean headerOnly;
     private int deviceIndex;
+    private Weights weights;
 
     private Builder(reattn_model_options raw) {
       device = Device.of(raw.getDevice());
       nThreads = raw.getN_threads();
       headerOnly = raw.getHeader_only() != 0;
       deviceIndex = raw.getDevice_index();
+      weights = Weights.of(raw.getWeights());
     }
 
     private Builder(Builder other) {
@@ -79,6 +87,7 @@ public final class ModelOptions {
       nThreads = other.nThreads;
       headerOnly = other.headerOnly;
       deviceIndex = other.deviceIndex;
+      weights = other.weights;
     }
 
     /** Where it runs; by default {@link Device#AUTO}. */
@@ -108,6 +117,12 @@ public final class ModelOptions {
     /** Which CUDA device, from 0. */
     public Builder deviceIndex(int deviceIndex) {
       this.deviceIndex = deviceIndex;
+      return this;
+    }
+
+    /** What the weights are held in; by default {@link Weights#AUTO}. */
+    public Builder weights(Weights weights) {
+      this.weights = Objects.requireNonNull(weights, "weights");
       return this;
     }
 
