@@ -1271,7 +1271,9 @@ unsafe extern "C" {
     ) -> reattn_status;
     /** Works on the request until its next event, in this thread and the library's pool, but no longer
  than about timeout_ms milliseconds (looked at after every layer; negative: no limit), and never
- ahead of the caller: between calls nothing runs. REATTN_OK: an event, its text in buf[cap]: whole
+ ahead of the caller: between calls nothing runs, but for the step of the last token, which a GPU
+ may go on with; there timeout_ms is looked at before a token's step alone, which takes
+ milliseconds. REATTN_OK: an event, its text in buf[cap]: whole
  UTF-8 characters, which may be none, since one character can take several tokens; 4,096 bytes are
  plenty. REATTN_TIMEOUT: no event yet; the next call goes on at the same place. REATTN_END: DONE
  was delivered, or an error ended the request. On REATTN_E_BUFFER the event is kept and delivered
