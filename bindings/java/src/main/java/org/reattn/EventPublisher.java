@@ -23,7 +23,7 @@ final class EventPublisher implements Flow.Publisher<GenerationEvent> {
   public void subscribe(Flow.Subscriber<? super GenerationEvent> subscriber) {
     Objects.requireNonNull(subscriber, "subscriber");
     if (taken.compareAndSet(false, true)) {
-      subscriber.onSubscribe(new Pulling(subscriber));
+      new Pulling(subscriber).begin();
       return;
     }
     subscriber.onSubscribe(new Flow.Subscription() {
@@ -39,14 +39,20 @@ final class EventPublisher implements Flow.Publisher<GenerationEvent> {
   private final class Pulling implements Flow.Subscription, Runnable {
     private final Flow.Subscriber<? super GenerationEvent> subscriber;
     private final AtomicLong demand = new AtomicLong();
-    /** Signals that came since run() began: it is run by one thread at a time. */
-    private final AtomicInteger signals = new AtomicInteger();
+    /** Signals that came since run() began: it is run by one thread at a time, after begin(). */
+    private final AtomicInteger signals = new AtomicInteger(1);
     private volatile boolean cancelled;
     private volatile RuntimeException refused;
     private boolean ended;
 
     Pulling(Flow.Subscriber<? super GenerationEvent> subscriber) {
       this.subscriber = subscriber;
+    }
+
+    /** Nothing is delivered before onSubscribe has returned, whatever is asked for in it. */
+    void begin() {
+      subscriber.onSubscribe(this);
+      if (signals.decrementAndGet() > 0) start();
     }
 
     @Override
@@ -75,7 +81,10 @@ final class EventPublisher implements Flow.Publisher<GenerationEvent> {
     }
 
     private void signal() {
-      if (signals.getAndIncrement() > 0) return;
+      if (signals.getAndIncrement() == 0) start();
+    }
+
+    private void start() {
       try {
         executor.execute(this);
       } catch (RuntimeException rejected) {
