@@ -2,6 +2,7 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
+const SHOWN = 160; // characters of a passage in the list
 let documentText = "";
 let answering = null; // an AbortController while an answer is streamed
 
@@ -149,7 +150,8 @@ function showPassages(passages) {
   }));
   $("passages").replaceChildren(...passages.map((passage) => {
     const item = document.createElement("li");
-    item.append(button(passage, passage.text.replace(/\s+/g, " ").trim() || "(blank)"));
+    const line = passage.text.replace(/\s+/g, " ").trim() || "(blank)";
+    item.append(button(passage, line.length > SHOWN ? `${line.slice(0, SHOWN)}…` : line));
     return item;
   }));
 }

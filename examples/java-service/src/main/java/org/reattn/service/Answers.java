@@ -18,7 +18,7 @@ import org.reattn.Token;
 /** Chat completions in OpenAI's format, whole or streamed, with the passages that were recalled. */
 final class Answers {
   private static final long WAIT_MS = 500;
-  private static final int PASSAGES = 12;
+  private static final int PASSAGES = 32;
 
   private final Engine engine;
   private final Documents documents;

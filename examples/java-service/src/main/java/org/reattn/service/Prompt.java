@@ -2,6 +2,7 @@ package org.reattn.service;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.reattn.ChatMessage;
 import org.reattn.Model;
@@ -15,15 +16,17 @@ final class Prompt {
   private static final String QUESTION = "\uE000question\uE001";
 
   private final Model model;
+  private final boolean template;
   private final String beforeDocument;
   private final String afterQuestion;
 
   /** A document comes first in the user's message, and the question after it. */
-  Prompt(Model model) {
+  Prompt(Model model, boolean template) {
     this.model = model;
-    if (!model.info().hasChatTemplate()) {
+    this.template = template && model.info().hasChatTemplate();
+    if (!this.template) {
       beforeDocument = "";
-      afterQuestion = "\n";
+      afterQuestion = "";
       return;
     }
     String whole = model.renderChat(List.of(ChatMessage.user(DOCUMENT + QUESTION)), true);
@@ -42,24 +45,23 @@ final class Prompt {
 
   /** A conversation without a document. */
   int[] conversation(List<ChatMessage> messages) {
-    if (model.info().hasChatTemplate()) return model.tokenizeChat(messages, true);
-    StringBuilder text = new StringBuilder();
-    messages.forEach(message -> text.append(message.content()).append('\n'));
-    return model.tokenize(text.toString());
+    return template ? model.tokenizeChat(messages, true) : model.tokenize(plain(messages));
   }
 
   /** What follows a document: one append, so that all of it votes on what is recalled. */
   int[] question(List<ChatMessage> messages) {
-    StringBuilder text = new StringBuilder("\n\n");
-    for (int i = 0; i < messages.size(); i++) {
-      ChatMessage message = messages.get(i);
-      boolean alone = messages.size() == 1 || message.role().equals("system");
-      text.append(alone ? "" : message.role() + ": ").append(message.content());
-      if (i + 1 < messages.size()) text.append('\n');
-    }
     List<int[]> parts = new ArrayList<>();
-    parts.add(model.tokenize(text.toString()));
+    parts.add(model.tokenize("\n\n" + plain(messages)));
     parts.add(model.tokenize(afterQuestion, true));
     return parts.stream().flatMapToInt(IntStream::of).toArray();
+  }
+
+  /** The first user's message has begun with the document: what else was said is text in it. */
+  private String plain(List<ChatMessage> messages) {
+    boolean names = template && messages.stream()
+        .filter(message -> !message.role().equals("system")).count() > 1;
+    return messages.stream()
+        .map(message -> (names ? message.role() + ": " : "") + message.content())
+        .collect(Collectors.joining("\n"));
   }
 }

@@ -53,7 +53,7 @@ public final class Service implements AutoCloseable {
     model = Model.open(options.model,
         ModelOptions.builder().device(options.device).nThreads(options.threads).build());
     modelName = options.model.getFileName().toString().replaceFirst("\\.gguf$", "");
-    prompt = new Prompt(model);
+    prompt = new Prompt(model, options.template);
     documents = new Documents(model, options.data, options.maxOpenSnapshots);
     engine = new Engine(model, options.maxRunning, options.maxWaiting);
     answers = new Answers(engine, documents, prompt, modelName, this::newSession);

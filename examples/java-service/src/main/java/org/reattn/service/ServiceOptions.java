@@ -19,6 +19,8 @@ public final class ServiceOptions {
   public Device device = Device.AUTO;
   /** Threads of the model; 0: as many as the process may use. */
   public int threads;
+  /** False: texts as they are, and the model goes on with the question. */
+  public boolean template = true;
   /** Bytes of a document at most. */
   public long maxDocumentBytes = 64L << 20;
   /** Bytes of any other request's body at most. */
@@ -50,6 +52,8 @@ public final class ServiceOptions {
         --port N              (8080)
         --device auto|cpu|cuda
         --threads N           of the CPU
+        --template on|off     off: texts as they are, which the model goes on with; small models
+                              continue a sentence better than they answer a question
         --max-document-bytes N, --max-body-bytes N, --max-tokens N, --max-running N, --max-waiting N,
         --max-open-snapshots N
         --n-local N, --n-anchors N, --span N, --chunk N, --vote-stride N   settings of the method
@@ -78,6 +82,12 @@ public final class ServiceOptions {
       case "--port" -> port = (int) number(name, value, 0, 65535);
       case "--device" -> device = Device.valueOf(value.toUpperCase(java.util.Locale.ROOT));
       case "--threads" -> threads = (int) number(name, value, 0, 4096);
+      case "--template" -> {
+        if (!value.equals("on") && !value.equals("off")) {
+          throw new IllegalArgumentException("--template is " + value + ", neither on nor off");
+        }
+        template = value.equals("on");
+      }
       case "--max-document-bytes" -> maxDocumentBytes = number(name, value, 1, Integer.MAX_VALUE);
       case "--max-body-bytes" -> maxBodyBytes = number(name, value, 1, Integer.MAX_VALUE);
       case "--max-tokens" -> {

@@ -229,6 +229,18 @@ class ServiceTest {
     assertTrue(answer.at("/usage/completion_tokens").asInt() <= 5, answer.toString());
   }
 
+  /** With the template more is read than without, and something else comes of it. */
+  @Test
+  void withoutATemplate() throws Exception {
+    start(options -> {});
+    JsonNode with = ok(post("/v1/chat/completions", ask(", \"max_tokens\": 8")));
+    service.close();
+    start(options -> options.template = false);
+    JsonNode without = ok(post("/v1/chat/completions", ask(", \"max_tokens\": 8")));
+    assertTrue(without.at("/usage/prompt_tokens").asInt() < with.at("/usage/prompt_tokens").asInt());
+    assertFalse(without.get("choices").equals(with.get("choices")));
+  }
+
   // ---- Who may ask --------------------------------------------------------------------------
 
   /** The status of a request written by hand. */
@@ -291,10 +303,12 @@ class ServiceTest {
       options.maxWaiting = 1;
     });
     byte[] book = DOCUMENT.repeat(200).getBytes(StandardCharsets.UTF_8);
-    String head = "POST /v1/documents HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
-        + "Content-Length: " + book.length + "\r\n\r\n";
     List<Socket> clients = new ArrayList<>();
     for (int i = 0; i < 2; i++) {
+      // One with events, and one that waits for the whole.
+      String head = "POST /v1/documents HTTP/1.1\r\nHost: localhost\r\n"
+          + (i == 0 ? "Accept: text/event-stream\r\n" : "")
+          + "Content-Length: " + book.length + "\r\n\r\n";
       Socket client = new Socket("127.0.0.1", service.port());
       client.getOutputStream().write(head.getBytes(StandardCharsets.US_ASCII));
       client.getOutputStream().write(book);
