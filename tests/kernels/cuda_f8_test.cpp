@@ -18,8 +18,8 @@ constexpr int64_t kFewRows = 8;  // up to here x is not rounded
 
 // The same F8 matrix in host and in device memory.
 struct TwinF8 {
-  TwinF8(std::vector<uint8_t> codes, std::vector<float> of, int64_t rows, int64_t cols)
-      : host_codes(std::move(codes)),
+  TwinF8(std::vector<uint8_t> of_rows, std::vector<float> of, int64_t rows, int64_t cols)
+      : host_codes(std::move(of_rows)),
         host_scales(std::move(of)),
         n_rows(rows),
         n_cols(cols),
