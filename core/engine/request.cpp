@@ -132,6 +132,7 @@ kernels::SampleArgs Request::Impl::sample_args() const {
 }
 
 Event Request::Impl::token_event(const model::Decoder::Sampled& sampled) {
+  if (sampled.token < 0) fail(ErrorCode::kInternal, "none of the logits is a number");
   const text::Tokenizer& tokenizer = session_.model_->tokenizer();
   if (!options_.ignore_end && tokenizer.is_end_of_generation(sampled.token)) {
     return finish(DoneReason::kEnd);
@@ -152,7 +153,11 @@ Event Request::Impl::token_event(const model::Decoder::Sampled& sampled) {
 }
 
 Event Request::Impl::finish(DoneReason reason) {
-  record_ahead();
+  if (ahead_ && ahead_->unrecorded >= 0) {  // here the end of the last step is waited for
+    const Clock::time_point start = Clock::now();
+    record_ahead();
+    count_time(start, StepKind::kAnswer);
+  }
   Event event{.kind = EventKind::kDone, .n_done = n_input_read_, .n_total = n_input_};
   event.text = out_.finish();
   event.reason = reason;
@@ -197,6 +202,11 @@ void Request::Impl::make_final_room() {
 }
 
 void Request::Impl::fail_with_current() {
+  try {
+    record_ahead();  // of a token that counts
+  } catch (const std::exception&) {
+    // What ended the request is said below.
+  }
   abandon();
   try {
     throw;

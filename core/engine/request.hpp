@@ -69,7 +69,8 @@ class Request {
   // Before the first next(). Not empty, valid UTF-8, at most 1024 bytes.
   void add_stop(std::string_view text);
 
-  // Works until the next event; nothing when timeout_ms passed first (it is looked at after each layer; negative: no limit)
+  // Works until the next event; nothing when timeout_ms passed first (it is looked at after each layer, but not while a device that
+  // runs ahead makes a token; negative: no limit)
   // and after kDone was delivered. An Error ends the request: input not committed is dropped and the
   // message says where the session stands. One caller at a time, else Error(kBusy).
   std::optional<Event> next(int64_t timeout_ms);

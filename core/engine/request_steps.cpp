@@ -181,7 +181,7 @@ void Request::Impl::run_ahead(kernels::Stream& stream) {
     a.last = 1 - a.last;
     decoder_->start_read_anchors(stream, a.anchors[a.last]);
     a.begin = n_read();
-  } catch (const Error&) {
+  } catch (const std::exception&) {
   }
 }
 

@@ -168,7 +168,8 @@ Selector::Anchors Selector::unpack(const int32_t* found, size_t n_layers,
 
 Selector::Anchors Selector::read_anchors(kernels::Stream& stream) const {
   std::vector<int32_t> found;
-  if (any_recalls(chunks_, settings_)) {
+  // Where the device runs ahead this is also how the end of a step is waited for.
+  if (any_recalls(chunks_, settings_) || device_->runs_ahead()) {
     found.resize(found_bytes() / sizeof(int32_t));
     device_->download(stream, found.data(), found_.as(), found_bytes());
   }
@@ -180,12 +181,11 @@ void Selector::start_read(kernels::Stream& stream, AnchorRead& to) const {
   to.settings_ = settings_;
   to.n_layers_ = static_cast<size_t>(shape_.n_layers);
   if (!to.transfer_) to.transfer_ = device_->make_transfer(found_bytes());
-  if (any_recalls(chunks_, settings_)) to.transfer_->start(stream, found_.as(), found_bytes());
+  to.transfer_->start(stream, found_.as(), found_bytes());
 }
 
 Selector::Anchors Selector::AnchorRead::wait() const {
-  const void* found = any_recalls(chunks_, settings_) ? transfer_->wait() : nullptr;
-  return unpack(static_cast<const int32_t*>(found), n_layers_, chunks_, settings_);
+  return unpack(static_cast<const int32_t*>(transfer_->wait()), n_layers_, chunks_, settings_);
 }
 
 }  // namespace reattn::select

@@ -54,19 +54,26 @@ class FailsOnce final : public test::ForwardingDevice {
     ForwardingDevice::sample(s, a);
   }
 
-  // The call of this number from here on fails; −1: none does.
-  void fail_at(int64_t number) { left_ = number; }
+  bool runs_ahead() const override { return ahead; }
+
+  // The call of this number from here on fails, of all or of one kind; −1: none does.
+  void fail_at(int64_t number, std::string kind = {}) {
+    left_ = number;
+    kind_ = std::move(kind);
+  }
+  bool ahead = false;
   bool has_failed() const { return !failed_.empty(); }
   const std::string& failed() const { return failed_; }
 
  private:
   void step(const char* what) {
+    if (!kind_.empty() && kind_ != what) return;
     if (left_ < 0 || left_-- > 0) return;
     failed_ = what;
     fail(ErrorCode::kOomDevice, what, ": no memory is left");
   }
   int64_t left_ = -1;
-  std::string failed_;
+  std::string failed_, kind_;
 };
 
 // Calls f until it goes through; at most one failure is expected.
@@ -143,9 +150,11 @@ std::vector<Ids> scenario(const std::string& path, const std::shared_ptr<FailsOn
 }
 
 void fail_everywhere(const std::string& path, const select::Settings& settings,
-                     const std::shared_ptr<kernels::Device>& to, int64_t stride) {
+                     const std::shared_ptr<kernels::Device>& to, int64_t stride,
+                     bool ahead = false) {
   const auto device_that = [&](int64_t fails_at) {
     const auto device = std::make_shared<FailsOnce>(to);
+    device->ahead = ahead;
     device->fail_at(fails_at);
     return device;
   };
@@ -167,6 +176,25 @@ void fail_everywhere(const std::string& path, const select::Settings& settings,
 
 TEST_F(EngineTest, MemoryMayRunOutAnywhere) {
   fail_everywhere(path(), small_settings(), kernels::make_cpu_device(1), 1);
+}
+
+TEST_F(EngineTest, MemoryMayRunOutAnywhereOfADeviceThatRunsAhead) {
+  fail_everywhere(path(), small_settings(), kernels::make_cpu_device(1), 3, true);
+}
+
+// A token that counts has recalled something, also when the sampling of the next one fails.
+TEST_F(EngineTest, AFailureLeavesWhatItsTokensRecalled) {
+  const auto device = std::make_shared<FailsOnce>(kernels::make_cpu_device(1));
+  device->ahead = true;
+  const auto s = Session::create(Model::open(path(), device, nullptr), small_settings());
+  drain(*going_on(s, kDocument, 0));
+  const auto request = going_on(s, kDocument, kAnswer);
+  device->fail_at(1, "sample");
+  expect_error(ErrorCode::kOomDevice, {"sample", "stands at 301 tokens"}, [&] { drain(*request); });
+  EXPECT_EQ(request->stats().n_decode_tokens, 1);
+  EXPECT_FALSE(request->recalled(-1, RecalledScope::kAnswer).empty());
+  EXPECT_EQ(request->recalled(-1, RecalledScope::kAnswer),
+            request->recalled(-1, RecalledScope::kLastStep));
 }
 
 TEST_F(EngineTest, MemoryMayRunOutAnywhereOfAnInt8Cache) {

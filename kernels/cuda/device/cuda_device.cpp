@@ -79,6 +79,7 @@ class Landing {
     }
   }
   ~Landing() {
+    cudaEventSynchronize(arrived);  // a copy into it may be under way
     cudaEventDestroy(arrived);
     cudaFreeHost(memory);
   }

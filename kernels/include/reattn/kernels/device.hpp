@@ -45,7 +45,7 @@ class Transfer {
 };
 
 // Any number of threads may use one device at once, each with its own Stream. All pointers in the arguments are
-// device memory unless the argument says otherwise; operations report nothing to the host but through download().
+// device memory unless the argument says otherwise; operations report nothing to the host but through download() and a Transfer.
 // What touches a cache takes a list of sequences, one entry each, so that sessions can be stepped together.
 class Device {
  public:
