@@ -85,6 +85,7 @@ struct SplitAttend {
   }
 
   // Of a key in int8; its value's is value_bytes behind it. Rows are so far apart that slots read from different banks.
+  // The set ascends: in a pass no row in int8 follows one that is not, so that the two do not overlap.
   __device__ static int8_t* int8_row(T* ring, int32_t step, int32_t pass, int32_t slot, int32_t d) {
     const int32_t row = kDim != 0 ? kDim * 3 / 2 : d * static_cast<int32_t>(sizeof(T));
     return reinterpret_cast<int8_t*>(ring + ((step & 1) * 2 * kKeys + pass * kSlots) * d) + slot * row;

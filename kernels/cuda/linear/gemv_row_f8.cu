@@ -333,6 +333,8 @@ bool launch_gemv_row_f8(Context& ctx, const Params& p, bool gate_up) {
     return launch_for<1>(ctx, p, gate_up, pieces(1),
                          std::make_integer_sequence<int, kMaxPiecesOfWarp>{});
   }
+  // 1 KB: what the kernel has besides its ring. Off Hopper that may be too much.
+  if (ring_bytes(pieces(kWarps)) + 1024 > ctx.most_shared_bytes) return false;
   return launch_for<kWarps>(ctx, p, gate_up, pieces(kWarps),
                             std::make_integer_sequence<int, kMaxPieces>{});
 }

@@ -12,7 +12,7 @@
 namespace reattn::kernels::cuda {
 
 // Everything enqueued before is done and visible. Before it a kernel may only read weights. They
-// are written while a model is made: by expand_to_bf16, which sees to it, and by fill_random, after
+// are written while a model is made: by expand_to_bf16 and quantize_rows, which see to it, and by fill_random, after
 // which ids are uploaded before anything is multiplied.
 __device__ inline void wait_for_previous() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900

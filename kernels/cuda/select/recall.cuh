@@ -16,6 +16,8 @@ struct RecallBatch {
   ExpandSequence expands[kRecallBatch];
 };
 
+static_assert(sizeof(ScanBatch) + sizeof(RecallBatch) + sizeof(int32_t) <= 4096, "a kernel's parameters");
+
 // Sum over the four threads of a pick, in each of them.
 __device__ inline int32_t sum_of_four(int32_t v) {
   v += __shfl_xor_sync(kAllLanes, v, 1);

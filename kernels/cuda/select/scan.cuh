@@ -70,10 +70,13 @@ struct Scan {
   struct Queries {
     uint32_t b[kQInShared ? 1 : kSteps][2];
   };
-  struct Shared {
+  struct ForInt8 {
+    typename Int8::Shared int8;
+  };
+  struct Nothing {};
+  struct Shared : std::conditional_t<kInt8, ForInt8, Nothing> {  // a base: nothing takes no room
     PickKey lists[kScanWarps][kColumns][kMaxK];
     uint2 q[kQInShared ? kNTiles * kSteps * kWarp : 1];
-    std::conditional_t<kInt8, typename Int8::Shared, std::nullptr_t> int8;
   };
   struct Unit {
     int32_t sequence, kv_head, column_block;

@@ -19,6 +19,7 @@ template <class S>
 __global__ void __launch_bounds__(kScanThreads, S::kBlocksPerSm)
     score_scan_kernel(const __grid_constant__ ScanBatch batch) {
   __shared__ typename S::Shared shared;
+  static_assert(sizeof shared <= 48 << 10, "more than a block may have on every device");
   start_next();
   S::run(batch, shared);
 }
@@ -246,6 +247,7 @@ bool recall_decode(Context& ctx, std::span<const ScoreArgs> scores, std::span<co
                    std::span<const ExpandArgs> expands) {
   const size_t n = scores.size();
   if (n == 0 || n > kRecallBatch || votes.size() != n || expands.size() != n) return false;
+  for (const ScoreArgs& s : scores) reference::check(s);
   RecallBatch batch{};
   for (size_t i = 0; i < n; ++i) {
     const ScoreArgs& s = scores[i];
@@ -274,7 +276,6 @@ bool recall_decode(Context& ctx, std::span<const ScoreArgs> scores, std::span<co
                         static_cast<int32_t>(e.middle_end),
                         e.span};
   }
-  for (const ScoreArgs& s : scores) reference::check(s);
   scan_alike(ctx, scores, &batch);
   return true;
 }

@@ -288,7 +288,7 @@ __device__ inline float maximum(const float (&v)[8]) {  // NaN left out
   return most;
 }
 
-// At least kPicks scores of the row are at least this: of 4 or 16 disjoint sets the least maximum, or the greatest. `groups`: those that
+// At least kPicks scores of the row are at least this: of 16 disjoint sets the least maximum, or the greatest of all. `groups`: those that
 // were parked.
 template <int kPicks, class Row>
 __device__ inline float sure_bound(const Row& row, uint32_t groups) {
@@ -332,7 +332,7 @@ __device__ inline void each_above(const Row& row, uint32_t groups, float thresho
 }
 
 // How a row's list takes in all scores above the threshold; they lie in `groups`. Gives the score of the last pick that counts.
-// Exact selection of at most 4: lists of the lanes, as their insertions need nobody else.
+// Exact selection of one (of 2 to 4: score_queue.cuh): lists of the lanes, as their insertions need nobody else.
 template <int kPicks, bool kBlock1>
 struct Picker {
   using List = LaneList<kPicks>;

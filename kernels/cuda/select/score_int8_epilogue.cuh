@@ -7,7 +7,7 @@
 
 namespace reattn::kernels::cuda {
 
-// float(sum), exact below 2^22 = 4 · 127² · 65: adding integers moves the last digits of 1.5 · 2^23.
+// float(sum), exact below 2^22, and 2^22 > 260 · 127²: adding integers moves the last digits of 1.5 · 2^23.
 __device__ inline float sum_as_float(int32_t sum) {
   return __int_as_float(0x4b400000 + sum) - 12582912.0F;
 }
