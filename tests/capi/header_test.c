@@ -1,6 +1,8 @@
 /* reattn.h as C99 without extensions, alone and twice, and the layout that bindings rely on. */
 #include "reattn/reattn.h"
 
+#include "reattn/reattn.h"
+
 #define CHECK(name, condition) typedef char check_##name[(condition) ? 1 : -1]
 /* Fields follow each other without holes: `field` begins where the one before it ended. */
 #define FIELD(type, field, offset, size)                             \

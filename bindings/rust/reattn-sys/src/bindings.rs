@@ -167,9 +167,9 @@ pub const REATTN_WEIGHTS_AUTO: _bindgen_ty_3 = 0;
 /** the layers' matrices in 8 bits (E4M3), each row with a scale, made from
 what the file has while loading; embedding, output matrix and norms as
 AUTO. About half of BF16, and faster; answers differ a little. With
-many rows at once, as reading has, activations are rounded to E4M3 too,
-with few, as generating has, they are not. REATTN_E_UNSUPPORTED where
-the device does not have it (the CPU)*/
+more than 8 rows at once, as reading has and a queue in which more
+than 8 requests generate, activations are rounded to E4M3 too.
+REATTN_E_UNSUPPORTED where the device does not have it (the CPU)*/
 pub const REATTN_WEIGHTS_FP8: _bindgen_ty_3 = 1;
 /// ---- Models -------------------------------------------------------------------------------
 pub type _bindgen_ty_3 = u32;
@@ -1272,8 +1272,8 @@ unsafe extern "C" {
     /** Works on the request until its next event, in this thread and the library's pool, but no longer
  than about timeout_ms milliseconds (looked at after every layer; negative: no limit), and never
  ahead of the caller: between calls nothing runs, but for the step of the last token, which a GPU
- may go on with; there timeout_ms is looked at before a token's step alone, which takes
- milliseconds. REATTN_OK: an event, its text in buf[cap]: whole
+ may go on with; there timeout_ms is not looked at while a token is made, which takes milliseconds
+ and as long as what other sessions had enqueued before. REATTN_OK: an event, its text in buf[cap]: whole
  UTF-8 characters, which may be none, since one character can take several tokens; 4,096 bytes are
  plenty. REATTN_TIMEOUT: no event yet; the next call goes on at the same place. REATTN_END: DONE
  was delivered, or an error ended the request. On REATTN_E_BUFFER the event is kept and delivered
@@ -1366,7 +1366,8 @@ unsafe extern "C" {
  error that is no request's leaves *out_tag as it was.
  A request gives the same as by itself, however many others there are, bit for bit on the CPU; on a
  GPU, whose products round differently with the number of rows, as far as two nearly equal logits
- allow. Requests generate in one pass when their sessions have the same settings (max_tokens may
+ allow, and with weights in FP8 and more than 8 together, whose activations are rounded too, as far
+ as that allows. Requests generate in one pass when their sessions have the same settings (max_tokens may
  differ), on the CPU up to 15 of them, on a GPU up to 32; more take turns.
  One caller at a time. Errors: BUFFER, BUSY (another call of it); of a request: OOM_HOST,
  OOM_DEVICE, DEVICE_LOST, INTERNAL. Since 0.1.*/
