@@ -16,10 +16,12 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.reattn.Device;
 
 /** 64 clients that ask without a break: no answer but 200 and 429, and memory stays flat. */
+@Timeout(300)
 class LoadTest {
   private static final int CLIENTS = 64;
   private static final long SECONDS = Long.getLong("service.load.seconds", 3);
