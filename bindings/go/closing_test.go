@@ -56,7 +56,9 @@ func TestClosingARequestEndsItsPull(t *testing.T) {
 	s := session(t)
 	check(t, s.Append("Tea"))
 	request := generate(t, s, math.MaxInt64)
+	closed := make(chan struct{})
 	go func() {
+		defer close(closed)
 		time.Sleep(20 * time.Millisecond)
 		request.Close()
 	}()
@@ -67,6 +69,7 @@ func TestClosingARequestEndsItsPull(t *testing.T) {
 	if !errors.Is(last, reattn.ErrHandle) && last != nil {
 		t.Fatal(last)
 	}
+	<-closed // the pull may end first
 	check(t, s.Append("x"))
 }
 
