@@ -16,7 +16,7 @@ import org.testng.TestNG;
 class PublisherTest {
   /** Not run by itself: TestNG makes it. */
   public static final class Verification extends FlowPublisherVerification<GenerationEvent> {
-    private static final int WAIT_MS = 500;
+    private static final int WAIT_MS = 5_000;
     private static final int QUIET_MS = 100;
 
     private final Model model = Tiny.open();
