@@ -113,15 +113,29 @@ public final class Service implements AutoCloseable {
       ctx.header("Retry-After", "1");
       fail(ctx, 429, "rate_limit_exceeded", busy.getMessage());
     });
-    app.exception(ReattnException.class, (failure, ctx) -> fail(ctx, switch (failure.code()) {
-      case ARG, UNSUPPORTED -> 400;
-      case OOM_HOST, OOM_DEVICE -> 503;
-      default -> 500;
-    }, failure.code().name().toLowerCase(java.util.Locale.ROOT), failure.getMessage()));
+    app.exception(ReattnException.class, (failure, ctx) -> {
+      int status = switch (failure.code()) {
+        case ARG, UNSUPPORTED -> 400;
+        case OOM_HOST, OOM_DEVICE -> 503;
+        default -> 500;
+      };
+      if (status >= 500) log(failure);
+      fail(ctx, status, failure.code().name().toLowerCase(java.util.Locale.ROOT),
+          failure.getMessage());
+    });
     app.exception(IllegalArgumentException.class, (failure, ctx) ->
         fail(ctx, 400, "invalid_request_error", failure.getMessage()));
-    app.exception(Exception.class, (failure, ctx) ->
-        fail(ctx, 500, "internal_error", "the service failed"));
+    app.exception(IOException.class, (gone, ctx) -> // whoever asked: nobody reads this
+        fail(ctx, 400, "invalid_request_error", "the body did not arrive"));
+    app.exception(Exception.class, (failure, ctx) -> {
+      log(failure);
+      fail(ctx, 500, "internal_error", "the service failed");
+    });
+  }
+
+  /** What clients are not told. */
+  private static void log(Exception failure) {
+    failure.printStackTrace();
   }
 
   private static void fail(Context ctx, int status, String code, String message) {
@@ -204,6 +218,7 @@ public final class Service implements AutoCloseable {
       // Whoever asked went away; the job was cancelled on the way here.
     } catch (RuntimeException failure) {
       if (!reply.hasBegun()) throw failure;
+      log(failure);
       String message = failure instanceof ReattnException ? failure.getMessage() : "the service failed";
       try {
         reply.write((reply instanceof Reply.Events ? "data: " : "")
