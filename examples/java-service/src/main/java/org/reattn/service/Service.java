@@ -234,7 +234,9 @@ public final class Service implements AutoCloseable {
   private void addDocument(Context ctx) throws Exception {
     String title = ctx.queryParam("title");
     if (title == null || title.isBlank()) title = "document";
-    String shown = title.length() > TITLE_CHARS ? title.substring(0, TITLE_CHARS) : title;
+    int end = Math.min(title.length(), TITLE_CHARS);
+    if (end < title.length() && Character.isHighSurrogate(title.charAt(end - 1))) end--;
+    String shown = title.substring(0, end);
     String text;
     try {
       text = StandardCharsets.UTF_8.newDecoder()

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.net.Socket;
 import java.net.URI;
+import java.net.URLEncoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
@@ -173,6 +174,15 @@ class ServiceTest {
     try (Stream<Path> left = Files.list(data)) {
       assertEquals(List.of(), left.toList());
     }
+  }
+
+  @Test
+  void aLongTitleEndsWithAWholeCharacter() throws Exception {
+    start(options -> {});
+    String title = "t".repeat(199) + "🐟";
+    JsonNode document = ok(post("/v1/documents?title="
+        + URLEncoder.encode(title, StandardCharsets.UTF_8), "Tea"));
+    assertEquals("t".repeat(199), document.get("title").asText());
   }
 
   private static void assertPassages(JsonNode recalled) {
