@@ -17,7 +17,7 @@ public final class Main {
     try {
       Service service = new Service(options);
       Runtime.getRuntime().addShutdownHook(new Thread(service::close));
-      System.out.println("listening on http://" + options.host + ":" + service.port());
+      System.out.println("listening on http://" + options.hostName() + ":" + service.port());
     } catch (Exception failure) {
       System.err.println("the service cannot start: " + failure.getMessage());
       System.exit(1);

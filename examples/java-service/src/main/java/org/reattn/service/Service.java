@@ -32,6 +32,8 @@ import org.reattn.Snapshot;
 public final class Service implements AutoCloseable {
   private static final int HEADER_BYTES = 16 << 10;
   private static final int TITLE_CHARS = 200;
+  private static final String POLICY =
+      "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
   private static final Set<String> LOCAL_NAMES = Set.of("localhost", "127.0.0.1", "[::1]");
 
   private final ServiceOptions options;
@@ -150,13 +152,14 @@ public final class Service implements AutoCloseable {
   /** Before anything else is looked at. */
   private void admit(Context ctx) {
     ctx.header("X-Content-Type-Options", "nosniff");
-    ctx.header("Content-Security-Policy", "default-src 'self'");
+    ctx.header("Content-Security-Policy", POLICY);
     if (options.key == null) {
       // A page of somebody else's, in a browser on this machine, must not reach the service: neither
       // by a name that it makes point here, nor by a request across origins.
       String host = ctx.host() == null ? "" : ctx.host().replaceFirst(":\\d+$", "");
       String origin = ctx.header("Origin");
-      if (!LOCAL_NAMES.contains(host) || (origin != null && !origin.equals("http://" + ctx.host()))) {
+      boolean own = LOCAL_NAMES.contains(host) || host.equals(options.hostName());
+      if (!own || (origin != null && !origin.equals("http://" + ctx.host()))) {
         throw new Refused(403, "forbidden", "only this machine may ask");
       }
       return;

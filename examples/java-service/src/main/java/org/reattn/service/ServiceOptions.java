@@ -46,6 +46,11 @@ public final class ServiceOptions {
   /** Every so manyth token votes. */
   public Integer voteStride;
 
+  /** The host as it stands in an address of the web. */
+  String hostName() {
+    return host.contains(":") && !host.startsWith("[") ? "[" + host + "]" : host;
+  }
+
   static final String USAGE = """
       java -jar reattn-service.jar --model FILE --data FOLDER [options]
         --host ADDRESS        listen there (127.0.0.1); any but the loopback's needs a key

@@ -280,6 +280,17 @@ class ServiceTest {
   }
 
   @Test
+  void anotherAddressOfTheLoopback() throws Exception {
+    start(options -> options.host = "127.0.0.2");
+    HttpResponse<String> response = send(HttpRequest.newBuilder(
+        URI.create("http://127.0.0.2:" + service.port() + "/v1/models")));
+    assertEquals(200, response.statusCode(), response.body());
+    ServiceOptions options = new ServiceOptions();
+    options.host = "::1";
+    assertEquals("[::1]", options.hostName());
+  }
+
+  @Test
   void withAKey() throws Exception {
     start(options -> options.key = "a key");
     refused(401, "invalid_api_key", send(request("/v1/models")));
@@ -295,7 +306,8 @@ class ServiceTest {
     for (String path : List.of("/", "/app.js", "/style.css")) {
       HttpResponse<String> response = send(request(path));
       assertEquals(200, response.statusCode(), path);
-      assertTrue(response.headers().firstValue("Content-Security-Policy").isPresent());
+      String policy = response.headers().firstValue("Content-Security-Policy").orElse("");
+      assertTrue(policy.contains("frame-ancestors 'none'"), policy);
     }
     for (String path : List.of("/v1/models", "/v1//documents", "/V1/models", "/%761/models",
         "/./v1/models", "/v1;x/models")) {
