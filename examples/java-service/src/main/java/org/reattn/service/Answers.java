@@ -38,8 +38,7 @@ final class Answers {
   /** Writes the answer to {@code reply}; an IOException says that nobody reads it any more. */
   void answer(ChatRequest request, Reply reply) throws IOException, InterruptedException {
     Documents.Document document = request.document() == null ? null
-        : documents.find(request.document()).orElseThrow(() ->
-            new Refused(404, "document_not_found", "there is no document of this id"));
+        : documents.find(request.document()).orElseThrow(Documents::unknown);
     Session session = document == null ? newSession.get() : documents.session(document);
     try {
       session.append(document == null ? prompt.conversation(request.messages())
@@ -151,7 +150,7 @@ final class Answers {
           "total_tokens", promptTokens + nTokens);
     }
 
-    private List<Passages.Passage> recalled() throws IOException {
+    private List<Passages.Passage> recalled() {
       return Passages.of(job.session, document, documents.text(document),
           job.generation().recalled(Generation.ALL_LAYERS, RecallScope.ANSWER), PASSAGES);
     }

@@ -3,6 +3,7 @@ package org.reattn.service;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -69,9 +70,8 @@ final class Documents implements AutoCloseable {
     return Optional.ofNullable(known.get(id));
   }
 
-  /** Keeps what was read; it exists for others once all three files do. */
-  Document add(String title, String text, Snapshot snapshot, long beginToken, long endToken)
-      throws IOException {
+  /** Keeps what was read; it exists for others once all three files do. Takes the snapshot over. */
+  Document add(String title, String text, Snapshot snapshot, long beginToken, long endToken) {
     byte[] name = new byte[12];
     random.nextBytes(name);
     byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
@@ -82,8 +82,15 @@ final class Documents implements AutoCloseable {
       write(file(document, ".txt"), utf8);
       write(file(document, ABOUT), JSON.writeValueAsBytes(document));
     } catch (IOException | RuntimeException failure) {
-      erase(document);
-      throw failure;
+      snapshot.close();
+      RuntimeException told = failure instanceof IOException disk
+          ? new UncheckedIOException(disk) : (RuntimeException) failure;
+      try {
+        erase(document);
+      } catch (UncheckedIOException more) {
+        told.addSuppressed(more);
+      }
+      throw told;
     }
     synchronized (open) {
       keepOpen(document.id(), snapshot);
@@ -103,8 +110,17 @@ final class Documents implements AutoCloseable {
     }
   }
 
-  String text(Document document) throws IOException {
-    return Files.readString(file(document, ".txt"));
+  String text(Document document) {
+    try {
+      return Files.readString(file(document, ".txt"));
+    } catch (IOException failure) {
+      throw known.containsKey(document.id()) ? new UncheckedIOException(failure) : unknown();
+    }
+  }
+
+  /** What is said of a document that is not there, or no more. */
+  static Refused unknown() {
+    return new Refused(404, "document_not_found", "there is no document of this id");
   }
 
   /** A session on it is made at once: the snapshot may be closed later, the session goes on. */
@@ -127,7 +143,7 @@ final class Documents implements AutoCloseable {
     }
   }
 
-  void delete(Document document) throws IOException {
+  void delete(Document document) {
     known.remove(document.id());
     synchronized (open) {
       Snapshot snapshot = open.remove(document.id());
@@ -136,9 +152,13 @@ final class Documents implements AutoCloseable {
     erase(document);
   }
 
-  private void erase(Document document) throws IOException {
-    for (String end : List.of(ABOUT, ".txt", ".snapshot")) {
-      Files.deleteIfExists(file(document, end));
+  private void erase(Document document) {
+    try {
+      for (String end : List.of(ABOUT, ".txt", ".snapshot")) {
+        Files.deleteIfExists(file(document, end));
+      }
+    } catch (IOException failure) {
+      throw new UncheckedIOException(failure);
     }
   }
 

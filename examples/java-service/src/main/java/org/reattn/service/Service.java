@@ -188,8 +188,7 @@ public final class Service implements AutoCloseable {
   }
 
   private Documents.Document document(Context ctx) {
-    return documents.find(ctx.pathParam("id")).orElseThrow(() ->
-        new Refused(404, "document_not_found", "there is no document of this id"));
+    return documents.find(ctx.pathParam("id")).orElseThrow(Documents::unknown);
   }
 
   // ---- Answers ------------------------------------------------------------------------------
@@ -221,11 +220,13 @@ public final class Service implements AutoCloseable {
       // Whoever asked went away; the job was cancelled on the way here.
     } catch (RuntimeException failure) {
       if (!reply.hasBegun()) throw failure;
-      log(failure);
-      String message = failure instanceof ReattnException ? failure.getMessage() : "the service failed";
+      Refused refused = failure instanceof Refused ? (Refused) failure : null;
+      if (refused == null) log(failure);
+      String message = refused != null || failure instanceof ReattnException
+          ? failure.getMessage() : "the service failed";
       try {
         reply.write((reply instanceof Reply.Events ? "data: " : "")
-            + Reply.json(error("internal_error", message)) + "\n\n");
+            + Reply.json(error(refused == null ? "internal_error" : refused.code, message)) + "\n\n");
       } catch (IOException gone) {
         // And went away.
       }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.Socket;
 import java.net.URI;
 import java.net.URLEncoder;
@@ -317,6 +318,50 @@ class ServiceTest {
 
   // ---- Load ---------------------------------------------------------------------------------
 
+  private static final byte[] BOOK = DOCUMENT.repeat(200).getBytes(StandardCharsets.UTF_8);
+
+  /** A client that gives the service a book to read, with events or to wait for the whole. */
+  private Socket reader(boolean events) throws Exception {
+    String head = "POST /v1/documents HTTP/1.1\r\nHost: localhost\r\n"
+        + (events ? "Accept: text/event-stream\r\n" : "")
+        + "Content-Length: " + BOOK.length + "\r\n\r\n";
+    int before = service.load();
+    Socket client = new Socket("127.0.0.1", service.port());
+    client.getOutputStream().write(head.getBytes(StandardCharsets.US_ASCII));
+    client.getOutputStream().write(BOOK);
+    while (service.load() <= before) Thread.sleep(5);
+    return client;
+  }
+
+  @Test
+  void aDocumentDeletedMeanwhileIsAnErrorEvent() throws Exception {
+    start(options -> options.maxRunning = 1);
+    String id = ok(post("/v1/documents", DOCUMENT)).get("id").asText();
+    HttpResponse<InputStream> answer;
+    try (Socket first = reader(true)) {
+      // Waits for its turn; the response begins with a sign of life.
+      answer = CLIENT.send(request("/v1/chat/completions").POST(HttpRequest.BodyPublishers.ofString(
+          ask(", \"max_tokens\": 3, \"stream\": true, \"document\": \"" + id + "\""))).build(),
+          HttpResponse.BodyHandlers.ofInputStream());
+      assertEquals(200, answer.statusCode());
+      assertEquals(204, send(request("/v1/documents/" + id).DELETE()).statusCode());
+    }
+    String body = new String(answer.body().readAllBytes(), StandardCharsets.UTF_8);
+    String last = body.substring(body.lastIndexOf("data: ") + 6);
+    assertEquals("document_not_found", JSON.readTree(last).at("/error/code").asText(), body);
+  }
+
+  /** A failure of the disk is not a client that went away. */
+  @Test
+  void aFailureOfTheDiskIsTold() throws Exception {
+    start(options -> {});
+    String id = ok(post("/v1/documents", DOCUMENT)).get("id").asText();
+    Files.delete(data.resolve(id + ".txt"));
+    refused(500, "internal_error", send(request("/v1/documents/" + id + "/text")));
+    String question = ask(", \"max_tokens\": 3, \"document\": \"" + id + "\"");
+    refused(500, "internal_error", post("/v1/chat/completions", question));
+  }
+
   /** Clients that go away: what was read for them ends, and the next ones are taken. */
   @Test
   void beyondTheBoundIs429AndWhoGoesAwayMakesRoom() throws Exception {
@@ -324,19 +369,7 @@ class ServiceTest {
       options.maxRunning = 1;
       options.maxWaiting = 1;
     });
-    byte[] book = DOCUMENT.repeat(200).getBytes(StandardCharsets.UTF_8);
-    List<Socket> clients = new ArrayList<>();
-    for (int i = 0; i < 2; i++) {
-      // One with events, and one that waits for the whole.
-      String head = "POST /v1/documents HTTP/1.1\r\nHost: localhost\r\n"
-          + (i == 0 ? "Accept: text/event-stream\r\n" : "")
-          + "Content-Length: " + book.length + "\r\n\r\n";
-      Socket client = new Socket("127.0.0.1", service.port());
-      client.getOutputStream().write(head.getBytes(StandardCharsets.US_ASCII));
-      client.getOutputStream().write(book);
-      clients.add(client);
-      while (service.load() <= i) Thread.sleep(5);
-    }
+    List<Socket> clients = List.of(reader(true), reader(false));
     HttpResponse<String> third = post("/v1/chat/completions", ask(", \"max_tokens\": 3"));
     refused(429, "rate_limit_exceeded", third);
     assertEquals("1", third.headers().firstValue("Retry-After").orElse(""));
