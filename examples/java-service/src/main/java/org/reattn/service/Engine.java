@@ -29,6 +29,7 @@ final class Engine implements AutoCloseable {
   private final Map<Generation, Job> running = new HashMap<>();
   private final Thread thread = new Thread(this::run, "reattn-engine");
   private boolean closed;
+  private IllegalStateException failed;
 
   Engine(Model model, int maxRunning, int maxWaiting) {
     queue = model.newQueue();
@@ -40,6 +41,10 @@ final class Engine implements AutoCloseable {
 
   /** Takes the session over: it is closed with the job, or here when there is no room. */
   synchronized Job submit(Session session, GenerationOptions options) {
+    if (failed != null) {
+      session.close();
+      throw failed;
+    }
     if (closed || waiting.size() >= maxWaiting + Math.max(0, maxRunning - running.size())) {
       session.close();
       throw new Busy();
@@ -73,9 +78,16 @@ final class Engine implements AutoCloseable {
           failAll(failure); // of the queue itself, as after close()
         }
       }
-    } catch (InterruptedException end) {
-      // By close().
+    } catch (Throwable end) {
+      end(end);
     }
+  }
+
+  /** Nobody may wait for a thread that is no more; close() has told them itself. */
+  private synchronized void end(Throwable cause) {
+    if (closed) return;
+    failed = new IllegalStateException("the engine has failed", cause);
+    failAll(failed);
   }
 
   /** Waits until there is something to do; false at the end. */
@@ -90,6 +102,9 @@ final class Engine implements AutoCloseable {
       } catch (RuntimeException failure) {
         running.remove(job.generation());
         job.add(new Job.Step(null, failure));
+      } catch (Error failure) {
+        job.add(new Job.Step(null, new IllegalStateException(failure))); // it is in neither, maybe
+        throw failure;
       }
     }
     return !closed;
@@ -97,8 +112,9 @@ final class Engine implements AutoCloseable {
 
   private synchronized void deliver(QueueEvent event) {
     boolean last = event.failure() != null || event.event() instanceof Done;
-    Job job = last ? running.remove(event.generation()) : running.get(event.generation());
+    Job job = running.get(event.generation());
     if (job != null) job.add(new Job.Step(event.event(), event.failure()));
+    if (last) running.remove(event.generation());
   }
 
   private synchronized void failAll(RuntimeException failure) {

@@ -362,6 +362,26 @@ class ServiceTest {
     refused(500, "internal_error", post("/v1/chat/completions", question));
   }
 
+  /** Nobody waits for a thread that ended, whatever ended it. */
+  @Test
+  void whenTheEngineEndsAllAreTold() throws Exception {
+    start(options -> options.maxRunning = 1);
+    try (Socket first = reader(true)) {
+      HttpResponse<InputStream> waiting = CLIENT.send(request("/v1/chat/completions")
+          .POST(HttpRequest.BodyPublishers.ofString(ask(", \"stream\": true"))).build(),
+          HttpResponse.BodyHandlers.ofInputStream());
+      for (Thread each : Thread.getAllStackTraces().keySet()) {
+        if (!each.getName().equals("reattn-engine")) continue;
+        each.interrupt();
+        each.join();
+      }
+      String body = new String(waiting.body().readAllBytes(), StandardCharsets.UTF_8);
+      assertTrue(body.contains("data: {\"error\":"), body);
+      assertEquals(500, post("/v1/chat/completions", ask("")).statusCode());
+      while (service.load() > 0) Thread.sleep(5);
+    }
+  }
+
   /** Clients that go away: what was read for them ends, and the next ones are taken. */
   @Test
   void beyondTheBoundIs429AndWhoGoesAwayMakesRoom() throws Exception {
