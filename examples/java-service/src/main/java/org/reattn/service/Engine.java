@@ -17,37 +17,31 @@ import org.reattn.Session;
 
 /**
  * One thread that pulls all answers and documents together, so that the model's weights are read
- * once for a token of each; a bounded number run, a bounded number wait.
+ * once for a token of each; a bounded number run, the others wait.
  */
 final class Engine implements AutoCloseable {
   private static final Duration LOOK_AROUND = Duration.ofMillis(100);
 
   private final GenerationQueue queue;
   private final int maxRunning;
-  private final int maxWaiting;
   private final Queue<Job> waiting = new ArrayDeque<>();
   private final Map<Generation, Job> running = new HashMap<>();
   private final Thread thread = new Thread(this::run, "reattn-engine");
   private boolean closed;
   private IllegalStateException failed;
 
-  Engine(Model model, int maxRunning, int maxWaiting) {
+  Engine(Model model, int maxRunning) {
     queue = model.newQueue();
     this.maxRunning = maxRunning;
-    this.maxWaiting = maxWaiting;
     thread.setDaemon(true);
     thread.start();
   }
 
-  /** Takes the session over: it is closed with the job, or here when there is no room. */
+  /** Takes the session over: it is closed with the job, or here when there will be none. */
   synchronized Job submit(Session session, GenerationOptions options) {
-    if (failed != null) {
+    if (closed || failed != null) {
       session.close();
-      throw failed;
-    }
-    if (closed || waiting.size() >= maxWaiting + Math.max(0, maxRunning - running.size())) {
-      session.close();
-      throw new Busy();
+      throw failed == null ? new IllegalStateException("the service is ending") : failed;
     }
     Job job = new Job(this, session, options);
     waiting.add(job);
@@ -59,11 +53,6 @@ final class Engine implements AutoCloseable {
     waiting.remove(job);
     if (job.generation() != null) running.remove(job.generation());
     notifyAll();
-  }
-
-  /** How many there are, for people to see. */
-  synchronized int load() {
-    return waiting.size() + running.size();
   }
 
   private void run() {

@@ -3,6 +3,7 @@ package org.reattn.service;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.javalin.Javalin;
 import io.javalin.http.Context;
+import io.javalin.http.Handler;
 import io.javalin.http.staticfiles.Location;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -16,6 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.Semaphore;
 import org.eclipse.jetty.server.ServerConnector;
 import org.reattn.Done;
 import org.reattn.GenerationEvent;
@@ -41,6 +43,7 @@ public final class Service implements AutoCloseable {
   private final String modelName;
   private final Prompt prompt;
   private final Engine engine;
+  private final Semaphore places;
   private final Documents documents;
   private final Answers answers;
   private final Javalin app;
@@ -57,7 +60,8 @@ public final class Service implements AutoCloseable {
     modelName = options.model.getFileName().toString().replaceFirst("\\.gguf$", "");
     prompt = new Prompt(model, options.template);
     documents = new Documents(model, options.data, options.maxOpenSnapshots);
-    engine = new Engine(model, options.maxRunning, options.maxWaiting);
+    engine = new Engine(model, options.maxRunning);
+    places = new Semaphore(options.maxRunning + options.maxWaiting);
     answers = new Answers(engine, documents, prompt, modelName, this::newSession);
     app = Javalin.create(config -> {
       config.showJavalinBanner = false;
@@ -81,7 +85,7 @@ public final class Service implements AutoCloseable {
 
   /** Answers and documents that are worked on or wait. */
   int load() {
-    return engine.load();
+    return options.maxRunning + options.maxWaiting - places.availablePermits();
   }
 
   private Session newSession() {
@@ -98,8 +102,8 @@ public final class Service implements AutoCloseable {
     app.before(this::admit);
     app.get("/v1/models", ctx -> ctx.json(Map.of("object", "list", "data", List.of(
         Map.of("id", modelName, "object", "model", "created", 0, "owned_by", "reattn")))));
-    app.post("/v1/chat/completions", this::chat);
-    app.post("/v1/documents", this::addDocument);
+    app.post("/v1/chat/completions", bounded(this::chat));
+    app.post("/v1/documents", bounded(this::addDocument));
     app.get("/v1/documents", ctx ->
         ctx.json(Map.of("object", "list", "data", documents.all())));
     app.get("/v1/documents/{id}", ctx -> ctx.json(document(ctx)));
@@ -138,6 +142,18 @@ public final class Service implements AutoCloseable {
   /** What clients are not told. */
   private static void log(Exception failure) {
     failure.printStackTrace();
+  }
+
+  /** Whoever gets no place is told so before anything is read. */
+  private Handler bounded(Handler work) {
+    return ctx -> {
+      if (!places.tryAcquire()) throw new Busy();
+      try {
+        work.handle(ctx);
+      } finally {
+        places.release();
+      }
+    };
   }
 
   private static void fail(Context ctx, int status, String code, String message) {
