@@ -18,6 +18,7 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.stream.Stream;
 import org.reattn.Model;
+import org.reattn.ReattnException;
 import org.reattn.Session;
 import org.reattn.Snapshot;
 
@@ -127,11 +128,26 @@ final class Documents implements AutoCloseable {
   Session session(Document document) {
     synchronized (open) {
       Snapshot snapshot = open.get(document.id());
-      if (snapshot == null) {
-        snapshot = model.openSnapshot(file(document, ".snapshot"));
-        keepOpen(document.id(), snapshot);
+      if (snapshot != null) return model.newSession(snapshot);
+    }
+    // Not under the lock, which all documents share; of two that come to this at once, one is kept.
+    Snapshot snapshot;
+    try {
+      snapshot = model.openSnapshot(file(document, ".snapshot"));
+    } catch (ReattnException failure) {
+      throw known.containsKey(document.id()) ? failure : unknown();
+    }
+    boolean kept = false;
+    try {
+      Session session = model.newSession(snapshot);
+      synchronized (open) {
+        // delete() forgets the document before it takes the lock.
+        kept = known.containsKey(document.id()) && !open.containsKey(document.id());
+        if (kept) keepOpen(document.id(), snapshot);
       }
-      return model.newSession(snapshot);
+      return session;
+    } finally {
+      if (!kept) snapshot.close();
     }
   }
 

@@ -20,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -184,6 +185,28 @@ class ServiceTest {
     JsonNode document = ok(post("/v1/documents?title="
         + URLEncoder.encode(title, StandardCharsets.UTF_8), "Tea"));
     assertEquals("t".repeat(199), document.get("title").asText());
+  }
+
+  /** More documents than are kept open, asked about by several at once. */
+  @Test
+  void documentsAreOpenedAnew() throws Exception {
+    start(options -> options.maxOpenSnapshots = 1);
+    List<String> questions = new ArrayList<>();
+    List<JsonNode> answers = new ArrayList<>();
+    for (int i = 0; i < 3; i++) {
+      String id = ok(post("/v1/documents", i + " " + DOCUMENT)).get("id").asText();
+      questions.add(ask(", \"max_tokens\": 3, \"document\": \"" + id + "\""));
+      answers.add(ok(post("/v1/chat/completions", questions.get(i))).get("recalled"));
+    }
+    List<CompletableFuture<HttpResponse<String>>> asked = new ArrayList<>();
+    for (int i = 0; i < 30; i++) {
+      asked.add(CLIENT.sendAsync(request("/v1/chat/completions").POST(
+          HttpRequest.BodyPublishers.ofString(questions.get(i % 3))).build(),
+          HttpResponse.BodyHandlers.ofString()));
+    }
+    for (int i = 0; i < 30; i++) {
+      assertEquals(answers.get(i % 3), ok(asked.get(i).join()).get("recalled"));
+    }
   }
 
   private static void assertPassages(JsonNode recalled) {
