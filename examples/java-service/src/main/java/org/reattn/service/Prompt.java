@@ -1,11 +1,11 @@
 package org.reattn.service;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.reattn.ChatMessage;
 import org.reattn.Model;
+import org.reattn.ModelInfo;
 
 /**
  * Conversations as token ids. What people wrote stays text: only the template's own words are
@@ -17,7 +17,7 @@ final class Prompt {
 
   private final Model model;
   private final boolean template;
-  private final String beforeDocument;
+  private final int[] beforeDocument;
   private final String afterQuestion;
 
   /** A document comes first in the user's message, and the question after it. */
@@ -25,7 +25,9 @@ final class Prompt {
     this.model = model;
     this.template = template && model.info().hasChatTemplate();
     if (!this.template) {
-      beforeDocument = "";
+      ModelInfo info = model.info();
+      beforeDocument = info.addBos() && info.bosToken() >= 0
+          ? new int[] {info.bosToken()} : new int[0];
       afterQuestion = "";
       return;
     }
@@ -35,25 +37,27 @@ final class Prompt {
     if (document < 0 || question < 0) {
       throw new IllegalStateException("the model's chat template does not print every message");
     }
-    beforeDocument = whole.substring(0, document);
+    beforeDocument = model.tokenize(whole.substring(0, document), true);
     afterQuestion = whole.substring(question + QUESTION.length());
   }
 
   int[] beforeDocument() {
-    return model.tokenize(beforeDocument, true);
+    return beforeDocument.clone();
   }
 
   /** A conversation without a document. */
   int[] conversation(List<ChatMessage> messages) {
-    return template ? model.tokenizeChat(messages, true) : model.tokenize(plain(messages));
+    return template ? model.tokenizeChat(messages, true)
+        : joined(beforeDocument, model.tokenize(plain(messages)));
   }
 
   /** What follows a document: one append, so that all of it votes on what is recalled. */
   int[] question(List<ChatMessage> messages) {
-    List<int[]> parts = new ArrayList<>();
-    parts.add(model.tokenize("\n\n" + plain(messages)));
-    parts.add(model.tokenize(afterQuestion, true));
-    return parts.stream().flatMapToInt(IntStream::of).toArray();
+    return joined(model.tokenize("\n\n" + plain(messages)), model.tokenize(afterQuestion, true));
+  }
+
+  private static int[] joined(int[] first, int[] second) {
+    return IntStream.concat(IntStream.of(first), IntStream.of(second)).toArray();
   }
 
   /** The first user's message has begun with the document: what else was said is text in it. */

@@ -275,6 +275,31 @@ class ServiceTest {
     assertFalse(without.get("choices").equals(with.get("choices")));
   }
 
+  /** The library adds none by itself; a template has its own. */
+  @Test
+  void withoutATemplateABeginningIsAdded(@TempDir Path folder) throws Exception {
+    byte[] file = Files.readAllBytes(Path.of(System.getenv("REATTN_TINY_MODEL")));
+    String key = "tokenizer.ggml.add_bos_token";
+    int flag = new String(file, StandardCharsets.ISO_8859_1).indexOf(key) + key.length() + 4;
+    int[] tokens = new int[2];
+    int[] begins = new int[2];
+    for (int i = 0; i < 2; i++) {
+      file[flag] = (byte) i;
+      Path model = Files.write(folder.resolve(i + ".gguf"), file);
+      start(options -> {
+        options.model = model;
+        options.template = false;
+      });
+      tokens[i] = ok(post("/v1/chat/completions", ask(", \"max_tokens\": 1")))
+          .at("/usage/prompt_tokens").asInt();
+      begins[i] = ok(post("/v1/documents", DOCUMENT)).get("begin_token").asInt();
+      service.close();
+    }
+    assertEquals(tokens[0] + 1, tokens[1]);
+    assertEquals(0, begins[0]);
+    assertEquals(1, begins[1]);
+  }
+
   // ---- Who may ask --------------------------------------------------------------------------
 
   /** The status of a request written by hand. */
