@@ -61,6 +61,33 @@ func start(t *testing.T, limits Limits) (*Library, *httptest.Server) {
 	return library, server
 }
 
+func TestALinkToTheFolderIsTheFolder(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(notes(t), link); err != nil {
+		t.Fatal(err)
+	}
+	text, parts, err := readFolder(link)
+	if err != nil || len(parts) != 2 || !strings.Contains(text, "Heron") {
+		t.Fatalf("%v %v", parts, err)
+	}
+}
+
+func TestAMarkIsOfTheSnapshotBesideIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snapshot")
+	if err := os.MkdirAll(filepath.Join(path, "in the way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".sha256", []byte("of another text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenLibrary(context.Background(), tiny(), notes(t), path); err == nil {
+		t.Fatal("saved over a folder")
+	}
+	if _, err := os.Stat(path + ".sha256"); !os.IsNotExist(err) {
+		t.Fatal("the mark is still there", err)
+	}
+}
+
 func post(t *testing.T, ctx context.Context, url, body string) *http.Response {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/ask", strings.NewReader(body))
 	if err != nil {

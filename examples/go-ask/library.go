@@ -35,6 +35,9 @@ type Library struct {
 // no text in UTF-8 are left out.
 func readFolder(root string) (text string, parts []part, err error) {
 	var out strings.Builder
+	if root, err = filepath.EvalSymlinks(root); err != nil { // WalkDir would not enter a link
+		return "", nil, err
+	}
 	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -144,6 +147,10 @@ func OpenLibrary(ctx context.Context, model *reattn.Model, folder, path string) 
 	}
 	if library.snapshot, err = session.Snapshot(); err != nil || path == "" {
 		return library, err
+	}
+	// A mark says what the snapshot beside it holds: the old one must not outlive the old snapshot.
+	if err := os.Remove(path + ".sha256"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	if err := library.snapshot.Save(path); err != nil {
 		return nil, err
