@@ -75,6 +75,18 @@ test("another document is another text", async () => {
   assert.equal(await page.locator("mark").count(), 0);
 });
 
+test("another document ends the answer that streams", async () => {
+  await page.route("**/v1/chat/completions", () => {}); // an answer that never comes
+  await page.fill("#question", "Which door?");
+  await page.click("#send");
+  await page.waitForSelector("#stop", { state: "visible" });
+  const other = await page.getAttribute("#documents option:not(:checked)", "value");
+  await page.selectOption("#documents", other);
+  await page.waitForSelector("#send", { state: "visible" });
+  assert.equal(await page.textContent("#status"), "stopped");
+  await page.unroute("**/v1/chat/completions");
+});
+
 test("a document that is refused says why", async () => {
   await drop("empty.txt", " ");
   await page.waitForFunction(() => /empty/.test(document.getElementById("status").textContent));

@@ -53,6 +53,7 @@ async function listDocuments(selected) {
 }
 
 async function showDocument() {
+  answering?.abort(); // it is about another one
   const id = $("documents").value;
   for (const each of ["question", "send"]) $(each).disabled = !id;
   documentText = id
