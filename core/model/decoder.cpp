@@ -210,8 +210,8 @@ void Decoder::read_logprobs(kernels::Stream& stream, const select::Chunk& chunk,
   device_->download(stream, out.data(), scalars_.as(), out.size_bytes());
 }
 
-void Decoder::sample(kernels::Stream& stream, std::span<kernels::SampleArgs> args,
-                     std::span<Sampled> out) {
+const Decoder::Sampled* Decoder::draw(kernels::Stream& stream,
+                                      std::span<kernels::SampleArgs> args) {
   auto* sampled = scalars_.as<Sampled>();
   for (size_t i = 0; i < args.size(); ++i) {
     args[i].n_vocab = config_.n_vocab;
@@ -219,17 +219,17 @@ void Decoder::sample(kernels::Stream& stream, std::span<kernels::SampleArgs> arg
     args[i].logprob = &sampled[i].logprob;
     device_->sample(stream, args[i]);
   }
-  device_->download(stream, out.data(), sampled, out.size_bytes());
+  return sampled;
+}
+
+void Decoder::sample(kernels::Stream& stream, std::span<kernels::SampleArgs> args,
+                     std::span<Sampled> out) {
+  device_->download(stream, out.data(), draw(stream, args), out.size_bytes());
 }
 
 void Decoder::start_sample(kernels::Stream& stream, kernels::SampleArgs args,
                            kernels::Transfer& to) {
-  auto* sampled = scalars_.as<Sampled>();
-  args.n_vocab = config_.n_vocab;
-  args.token = &sampled->token;
-  args.logprob = &sampled->logprob;
-  device_->sample(stream, args);
-  to.start(stream, sampled, sizeof(Sampled));
+  to.start(stream, draw(stream, {&args, 1}), sizeof(Sampled));
 }
 
 Decoder::Sampled Decoder::wait_sampled(kernels::Transfer& from) {

@@ -82,6 +82,8 @@ class Decoder {
   // The layer's keys and values into the caches.
   void append(kernels::Stream& stream);
   void embed(kernels::Stream& stream, const int32_t* ids);
+  // A token for each of the arguments, in device memory.
+  const Sampled* draw(kernels::Stream& stream, std::span<kernels::SampleArgs> args);
   // Logits of rows [row, row + n_rows).
   void project(kernels::Stream& stream, int64_t row, int64_t n_rows);
 
