@@ -75,7 +75,7 @@ TEST(ThreadPool, RethrowsAndEndsTheList) {
     EXPECT_EQ(code_of([&] {
                 pool.run(1'000'000, nullptr, [&](int64_t i) {
                   ++n_calls;
-                  if (i == 10) fail(ErrorCode::kIo, "task ", i);
+                  if (i >= 10) fail(ErrorCode::kIo, "task ", i);
                 });
               }),
               ErrorCode::kIo);
@@ -96,11 +96,11 @@ TEST(ThreadPool, Cancels) {
     cancel = false;
     EXPECT_EQ(code_of([&] {
                 pool.run(1'000'000, &cancel, [&](int64_t) {
-                  if (++n_calls == 20) cancel = true;
+                  if (++n_calls >= 20) cancel = true;  // whoever counts: any one may be held up
                 });
               }),
               ErrorCode::kCancelled);
-    EXPECT_LT(n_calls, 1000);
+    EXPECT_LT(n_calls, 20 + n_threads);  // one that each had begun
   }
 }
 

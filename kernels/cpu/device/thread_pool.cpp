@@ -5,6 +5,7 @@
 #include <chrono>
 #include <exception>
 #include <system_error>
+#include <utility>
 
 #include "kernels/cpu/device/host.hpp"
 #include "reattn/kernels/error.hpp"
@@ -199,7 +200,11 @@ void ThreadPool::run(int64_t n_tasks, const std::atomic<bool>* cancel,
       job->left.wait(lock, [&] { return job->n_inside.load() == 0; });
     }
   }
-  if (job->error) std::rethrow_exception(job->error);
+  // Nobody else is inside by now. Out of the job, so that a worker which still holds the job is not
+  // the one that frees what the caller reads.
+  if (std::exception_ptr error = std::exchange(job->error, nullptr)) {
+    std::rethrow_exception(std::move(error));
+  }
 }
 
 }  // namespace reattn::kernels::cpu
