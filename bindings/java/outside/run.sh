@@ -18,8 +18,8 @@ ls target/dependency
 
 for java in "${@:-java}"; do
   "$java" -cp 'target/classes:target/dependency/*' org.example.Outside "$model" |
-    tee /dev/stderr | grep -q '^8 tokens .* as classes$'
+    tee /dev/stderr | grep '^8 tokens .* as classes$'
   "$java" -p target/classes:target/dependency --add-modules org.reattn.natives \
     -m org.example.outside/org.example.Outside "$model" |
-    tee /dev/stderr | grep -q '^8 tokens .* as a module$'
+    tee /dev/stderr | grep '^8 tokens .* as a module$'
 done

@@ -6,9 +6,9 @@ set -euo pipefail
 library=$1 baseline=$2
 
 command -v abidiff >/dev/null || { echo "abidiff is missing: install abigail-tools" >&2; exit 1; }
-readelf -S "$library" | grep -q '\.debug_info' ||
+[[ $(readelf -S "$library") == *.debug_info* ]] ||
   { echo "$library has no debug information: build it as RelWithDebInfo or Debug" >&2; exit 1; }
-[ "$(grep -c '<function-decl' "$baseline")" -gt 40 ] && tail -1 "$baseline" | grep -q '</abi-corpus>' ||
+[ "$(grep -c '<function-decl' "$baseline")" -gt 40 ] && [[ $(tail -1 "$baseline") == *'</abi-corpus>'* ]] ||
   { echo "$baseline is incomplete" >&2; exit 1; }
 problems=$(abidiff --exported-interfaces-only --no-show-locs --harmless "$baseline" "$library" \
   2>&1) || status=$?
