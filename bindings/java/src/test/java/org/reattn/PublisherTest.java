@@ -16,14 +16,15 @@ import org.testng.TestNG;
 class PublisherTest {
   /** Not run by itself: TestNG makes it. */
   public static final class Verification extends FlowPublisherVerification<GenerationEvent> {
-    private static final int WAIT_MS = 5_000;
+    private static final int WAIT_MS = 60_000;
+    private static final int COLLECTION_MS = 5_000; // slept through
     private static final int QUIET_MS = 100;
 
     private final Model model = Tiny.open();
     private final List<Handle> made = new ArrayList<>();
 
     public Verification() {
-      super(new TestEnvironment(WAIT_MS, QUIET_MS), WAIT_MS);
+      super(new TestEnvironment(WAIT_MS, QUIET_MS), COLLECTION_MS);
     }
 
     /** One event for what is read, one for each token, and the last one. */
