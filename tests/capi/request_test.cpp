@@ -12,9 +12,6 @@ namespace {
 
 using RequestTest = ApiTest;
 
-// Tells a cancel from a wait; how quick it is, tests/bench/cancel_latency.py measures.
-constexpr std::chrono::seconds kCancelLimit{5};
-
 reattn_request_stats stats_of(const reattn_request* request) {
   auto stats = sized<reattn_request_stats>();
   EXPECT_OK(call(reattn_request_get_stats, request, &stats));
@@ -212,21 +209,19 @@ TEST_F(RequestTest, TheSeedDecides) {
   EXPECT_NE(sample(7), sample(8));
 }
 
-TEST_F(RequestTest, CancelFromAnotherThreadIsQuick) {
+TEST_F(RequestTest, CancelFromAnotherThreadStopsWithinAChunk) {
   const Session s = session();
   append(s.get(), document(100'000));
   Request r = new_request(s.get(), 0);
-  using Clock = std::chrono::steady_clock;
-  std::atomic<Clock::time_point> cancelled_at{};
+  int64_t read = 0;  // when the cancel had been made
   std::thread other([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    cancelled_at = Clock::now();
+    while (n_tokens(s.get()) == 0) std::this_thread::yield();
     EXPECT_OK(call(reattn_request_cancel, r.get()));
+    read = n_tokens(s.get());
   });
   EXPECT_EQ(drain(r.get()).reason, REATTN_DONE_CANCELLED);
-  const auto took = Clock::now() - cancelled_at.load();
   other.join();
-  EXPECT_LT(took, kCancelLimit);
+  EXPECT_LE(n_tokens(s.get()), read + 32);
   EXPECT_EQ(n_tokens(s.get()) % 32, 0) << "whole chunks";
   append(s.get(), "and it goes on");
   EXPECT_EQ(ask(s.get(), 2).tokens.size(), 2u);

@@ -70,12 +70,12 @@ TEST_F(EngineTest, CancelWhileAnsweringCommitsWhatWasDelivered) {
   EXPECT_EQ(s->tokens(n, s->info().n_tokens), (std::vector<int32_t>{60, 61, first, second}));
 }
 
-TEST_F(EngineTest, CancelFromAnotherThreadIsQuick) {
+TEST_F(EngineTest, CancelFromAnotherThreadStopsTheReading) {
   auto s = session();
   s->append_text(document(100'000), {});
   Request request(s, {});
   std::thread other([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    while (s->info().n_tokens == 0) std::this_thread::yield();
     request.cancel();
   });
   EXPECT_EQ(drain(request).reason, DoneReason::kCancelled);
