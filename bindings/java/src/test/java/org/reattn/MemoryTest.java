@@ -26,7 +26,7 @@ class MemoryTest {
 
   /**
    * What is lost is lost in every round, while compiled code, threads and their arenas come when
-   * they come: the middle one of the rounds' growths counts, as if all had been like it.
+   * they come, some in a few of them: the second least growth counts, as if all had been like it.
    */
   private static void flat(String what, int warmUp, int n, Runnable body) throws IOException {
     for (int i = 0; i < warmUp; i++) body.run();
@@ -43,7 +43,7 @@ class MemoryTest {
         what, first, before, Arrays.toString(growths));
     System.out.println(seen);
     Arrays.sort(growths);
-    assertTrue(growths[ROUNDS / 2] * ROUNDS < LIMIT_MB, seen);
+    assertTrue(growths[1] * ROUNDS < LIMIT_MB, seen);
   }
 
   @Test
