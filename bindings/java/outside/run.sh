@@ -3,6 +3,7 @@
 # tree, with the binding out of the Maven repository folder REPOSITORY, and runs it with each JAVA.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../../missing.sh"
 repository=$1 work=$2 model=$3
 shift 3
 unset REATTN_LIBRARY LD_LIBRARY_PATH
@@ -13,7 +14,7 @@ cp -r "$here/pom.xml" "$here/src" "$work/project"
 cd "$work/project"
 # A local repository of its own: nothing in the user's may stand in for what is packaged.
 rm -rf "$work/m2/org/reattn"
-mvn -B -q process-classes -Dpackaged="file://$repository" -Dmaven.repo.local="$work/m2"
+fetching mvn -B -U -q process-classes -Dpackaged="file://$repository" -Dmaven.repo.local="$work/m2"
 ls target/dependency
 
 for java in "${@:-java}"; do
