@@ -15,8 +15,10 @@ const errors = [];
 
 before(async () => {
   browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", timeout: 180_000,
+    args: ["--no-sandbox", "--disable-dev-shm-usage"] }); // containers have little of that
   page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  page.setDefaultTimeout(180_000); // what is waited for comes, on a busy machine late
   page.on("pageerror", (error) => errors.push(error.message));
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   await page.goto(url);
@@ -37,17 +39,22 @@ async function drop(name, content) {
 
 test("a document is read, with progress", async () => {
   const seen = page.evaluate(() => new Promise((resolve) => {
-    const values = [];
-    new MutationObserver(() => values.push(document.getElementById("progress").value))
+    const texts = []; // each of them, also where several came at once
+    new MutationObserver((records) => records.forEach((record) =>
+      record.addedNodes.forEach((node) => texts.push(node.data))))
       .observe(document.getElementById("progress-text"), { childList: true });
-    new MutationObserver(() => resolve(values))
+    new MutationObserver(() => resolve(texts))
       .observe(document.getElementById("status"), { childList: true });
   }));
   await drop("ledger <b>.txt", text);
-  const values = await seen;
-  assert.ok(values.length > 5, `progress ${values}`);
-  assert.ok(values.every((value, i) => i === 0 || value >= values[i - 1]), `progress ${values}`);
-  assert.equal(values.at(-1), 1);
+  const [first, ...told] = await seen;
+  assert.equal(first, "sending");
+  const values = told.map((each) => each.match(/^(.+) of (.+) tokens$/).slice(1).map((number) =>
+    Number(number.replaceAll(",", ""))));
+  assert.ok(values.length > 5, `progress ${told}`);
+  assert.ok(values.every(([done], i) => i === 0 || done >= values[i - 1][0]), `progress ${told}`);
+  assert.equal(...values.at(-1));
+  assert.equal(await page.evaluate(() => document.getElementById("progress").value), 1);
   assert.equal(await page.textContent("#status"), "ledger <b>.txt is read");
   assert.equal(await page.textContent("#text"), text);
   assert.match(await page.textContent("#documents option:checked"), /^ledger <b>\.txt \(/);
@@ -91,9 +98,9 @@ test("a document that is refused says why", async () => {
   await drop("empty.txt", " ");
   await page.waitForFunction(() => /empty/.test(document.getElementById("status").textContent));
   assert.equal(await page.textContent("#status"), "empty.txt was not read: the document is empty");
-  errors.splice(0, errors.length, ...errors.filter((each) => !each.includes("400")));
 });
 
 test("nothing went wrong in the page", () => {
-  assert.deepEqual(errors, []);
+  const refused = (each) => each.includes("400"); // the empty document
+  assert.deepEqual(errors.filter((each) => !refused(each)), []);
 });
