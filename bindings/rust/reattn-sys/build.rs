@@ -1,4 +1,4 @@
-//! Finds libreattn.so and links it; with the feature `load`, leaves that to the running program. With the feature `bindgen`,
+//! Finds libreattn.so and links it; with the feature `load`, leaves that to the running program; with `bundled`, has the program carry it. With the feature `bindgen`,
 //! generates the declarations.
 use std::env;
 use std::path::{Path, PathBuf};
@@ -110,6 +110,34 @@ fn cut_functions(declarations: &Path, out: &Path) -> std::io::Result<()> {
     std::fs::write(out.join("types.rs"), [&text[..begin], &text[end..]].concat())
 }
 
+/// Where a packaged crate has the library, for the target that is built for.
+fn packaged() -> PathBuf {
+    let target = env::var("TARGET").expect("cargo sets TARGET");
+    Path::new("natives").join(target).join(LIBRARY)
+}
+
+/// Copies the library to where the crate includes it from, or gives where it was looked for.
+fn bundle(out: &Path, found: Result<Found, String>) -> Result<(), String> {
+    let packaged = packaged();
+    let file = if packaged.exists() {
+        packaged
+    } else {
+        let of_the_crate = packaged.display();
+        let missing = |looked| format!("{looked}\n  - {of_the_crate} in the crate: there is none");
+        found.map_err(missing)?.libdir.join(LIBRARY)
+    };
+    println!("cargo:rerun-if-changed={}", file.display());
+    let copied = std::fs::copy(&file, out.join(LIBRARY));
+    copied.map(drop).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Ends the build.
+fn fail(message: String) -> ! {
+    eprintln!("{message}");
+    eprintln!("Set REATTN_LIB_DIR to the folder that holds {LIBRARY}, or use the feature `load`.");
+    std::process::exit(1)
+}
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     for variable in ["REATTN_LIB_DIR", "REATTN_INCLUDE_DIR", "DOCS_RS"] {
@@ -125,18 +153,15 @@ fn main() {
         let committed = PathBuf::from("src/bindings.rs");
         let declarations = if cfg!(feature = "bindgen") { generated } else { committed };
         cut_functions(&declarations, &out).expect("writing the declarations");
+        if env::var_os("CARGO_FEATURE_BUNDLED").is_some() {
+            bundle(&out, found).unwrap_or_else(|message| fail(message));
+        }
         return;
     }
     if env::var_os("DOCS_RS").is_some() {
         return; // documentation links nothing
     }
-    let found = found.unwrap_or_else(|message| {
-        eprintln!("{message}");
-        eprintln!(
-            "Set REATTN_LIB_DIR to the folder that holds {LIBRARY}, or use the feature `load`."
-        );
-        std::process::exit(1);
-    });
+    let found = found.unwrap_or_else(|message| fail(message));
     link_into(&out, &found.libdir).unwrap_or_else(|error| {
         panic!("linking {} into {}: {error}", found.libdir.display(), out.display())
     });

@@ -15,6 +15,8 @@ include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 #[cfg(feature = "load")]
 include!(concat!(env!("OUT_DIR"), "/types.rs"));
 
+#[cfg(feature = "bundled")]
+mod bundled;
 pub mod load;
 
 #[cfg(feature = "load")]

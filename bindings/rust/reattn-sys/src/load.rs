@@ -5,6 +5,7 @@
 ///
 /// - where the environment variable `REATTN_LIBRARY` says, which names the file or a folder too,
 /// - in the folder of the running program, and in `lib` beside that,
+/// - inside the program, which has it with the feature `bundled`,
 /// - where the system looks for libraries.
 ///
 /// It stays for as long as the process: afterwards, another path is an error. The error says where it was looked for.
@@ -72,6 +73,22 @@ mod dynamic {
                 Err(problem) => tried.push(format!("{what}: {problem}")),
             }
         }
+        false
+    }
+
+    #[cfg(feature = "bundled")]
+    fn open_bundled(tried: &mut Vec<String>) -> bool {
+        const WHAT: &str = "inside the program";
+        crate::bundled::as_file(&soname(), |file| open(tried, WHAT, &[file.to_path_buf()]))
+            .unwrap_or_else(|error| {
+                tried.push(format!("{WHAT}: it could not be unpacked: {error}"));
+                false
+            })
+    }
+
+    #[cfg(not(feature = "bundled"))]
+    fn open_bundled(tried: &mut Vec<String>) -> bool {
+        tried.push("inside the program: the feature `bundled` is off".to_string());
         false
     }
 
@@ -143,6 +160,9 @@ mod dynamic {
             } else if open(&mut tried, "beside the program", &[file]) {
                 return Ok(());
             }
+        }
+        if open_bundled(&mut tried) {
+            return Ok(());
         }
         match open(&mut tried, "the system's folders", &[soname().into()]) {
             true => Ok(()),

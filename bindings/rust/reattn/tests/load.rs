@@ -51,9 +51,16 @@ fn looked_for_in_order() {
     std::fs::create_dir_all(folder.path().join("lib")).unwrap();
     std::fs::copy(&program, &copy).unwrap();
     let alone = said(&child(&copy, ""));
-    if !alone.contains("version ") {
+    if cfg!(feature = "bundled") {
+        assert!(alone.contains("version "), "{alone}");
+    } else if !alone.contains("version ") {
         // The system has none.
-        for place in ["REATTN_LIBRARY: not set", "beside the program: ", "the system's folders: "] {
+        for place in [
+            "REATTN_LIBRARY: not set",
+            "beside the program: ",
+            "inside the program: the feature `bundled` is off",
+            "the system's folders: ",
+        ] {
             assert!(alone.contains(place), "{place}: {alone}");
         }
     }
