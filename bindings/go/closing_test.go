@@ -190,6 +190,9 @@ func TestContextsEndWhatTheyAreGivenTo(t *testing.T) {
 // The library is opened once in a process, so that other places are tried in other ones.
 func TestWhereTheLibraryIsLookedFor(t *testing.T) {
 	if os.Getenv("REATTN_TEST_CHILD") != "" {
+		if carried := os.Getenv("REATTN_TEST_BUNDLED"); carried != "" {
+			reattn.Bundle(must[[]byte](t)(os.ReadFile(carried)))
+		}
 		_, err := reattn.Version()
 		if err != nil {
 			os.Stdout.WriteString(err.Error())
@@ -212,7 +215,7 @@ func TestWhereTheLibraryIsLookedFor(t *testing.T) {
 	}
 	if _, err := os.Stat("/usr/local/lib/" + soname); err != nil {
 		out, err = child(self, "")
-		for _, place := range []string{"REATTN_LIBRARY: not set", "beside the program: ", "the system's folders: "} {
+		for _, place := range []string{"REATTN_LIBRARY: not set", "beside the program: ", "inside the program: Bundle was given none", "the system's folders: "} {
 			if err == nil || !strings.Contains(out, place) {
 				t.Errorf("%v: %s", err, out)
 			}
@@ -227,6 +230,22 @@ func TestWhereTheLibraryIsLookedFor(t *testing.T) {
 		t.Skip("REATTN_LIBRARY does not say where a library is")
 	}
 	library = must[string](t)(filepath.EvalSymlinks(library))
+	// Inside the program; nothing is left of the file that is made of it.
+	t.Setenv("REATTN_TEST_BUNDLED", library)
+	t.Setenv("TMPDIR", folder)
+	if out, err := child(self, ""); err != nil {
+		t.Errorf("carried: %v: %s", err, out)
+	}
+	if left := must[[]os.DirEntry](t)(os.ReadDir(folder)); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	damaged := filepath.Join(folder, "damaged")
+	check(t, os.WriteFile(damaged, []byte("no library"), 0o600))
+	t.Setenv("REATTN_TEST_BUNDLED", damaged)
+	if out, err := child(self, ""); err != nil && !strings.Contains(out, "inside the program: ") {
+		t.Errorf("damaged: %v: %s", err, out)
+	}
+	t.Setenv("REATTN_TEST_BUNDLED", "")
 	for _, name := range []string{"bin", "lib"} {
 		root := t.TempDir()
 		program := filepath.Join(root, "bin", "program")

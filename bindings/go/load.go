@@ -42,6 +42,7 @@ var library struct {
 //
 //   - where the environment variable REATTN_LIBRARY says, which names the file or a folder too,
 //   - in the folder of the running program, and in lib beside that,
+//   - inside the program, where Bundle was given it,
 //   - where the system looks for libraries.
 //
 // A library stays for as long as the process; a second call does nothing when it names the same path, and fails otherwise.
@@ -93,7 +94,11 @@ func load() error {
 			}
 		}
 	}
-	tried, ok := open(tried, "the system's folders", []string{libraryName})
+	tried, ok := openBundled(tried)
+	if ok {
+		return nil
+	}
+	tried, ok = open(tried, "the system's folders", []string{libraryName})
 	if !ok {
 		return &LoadError{tried}
 	}

@@ -1,0 +1,5 @@
+//go:build bundled
+
+package main
+
+import _ "reattn.org/reattn/natives"
