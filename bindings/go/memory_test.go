@@ -50,12 +50,15 @@ func rests(t *testing.T, what string, n int, work func()) {
 }
 
 func TestMemoryStaysFlat(t *testing.T) {
-	header := &reattn.ModelOptions{Device: reattn.DeviceCPU, HeaderOnly: true}
-	rests(t, "models opened and closed", 10_000, func() {
-		model := must[*reattn.Model](t)(reattn.Open(background, tinyPath(), header))
-		if _, err := reattn.Open(background, "no/such/file", header); err == nil {
+	options := &reattn.ModelOptions{Device: reattn.DeviceCPU, Threads: 1}
+	rests(t, "models and sessions opened and closed", 10_000, func() {
+		model := must[*reattn.Model](t)(reattn.Open(background, tinyPath(), options))
+		s := must[*reattn.Session](t)(model.NewSession(nil))
+		check(t, s.Append("Tea"))
+		if _, err := reattn.Open(background, "no/such/file", options); err == nil {
 			t.Fatal("opened a file that is not there")
 		}
+		check(t, s.Close())
 		check(t, model.Close())
 		for range reattn.LogMessages() {
 		}
