@@ -212,7 +212,8 @@ TEST(Chat, DeepTemplatesNeedNoStackOfTheCaller) {
 // Values that share their parts are small to hold and endless to print or to compare.
 TEST(Chat, AStoppedTemplateIsNotRunAgain) {
   const auto tokenizer = with_template("{{ (['x' * 1000000] * 100000) | string | length }}");
-  expect_error(ErrorCode::kFormat, {"tokenizer.chat_template", "memory"},
+  // More memory than it may, or on a busy machine more time before that.
+  expect_error(ErrorCode::kFormat, {"tokenizer.chat_template", "it takes"},
                [&] { render(*tokenizer, kHello, false); });
   expect_error(ErrorCode::kFormat, {"tokenizer.chat_template", "earlier"},
                [&] { render(*tokenizer, kHello, false); });
