@@ -144,10 +144,10 @@ namespace Reattn
             return new TokenStream(this);
         }
 
-        /// <summary>Works, on a thread of its own, until the next event; null when nothing more will come.</summary>
+        /// <summary>Works, on a thread of the pool, until the next event; null when nothing more will come.</summary>
         public Task<GenerationEvent> NextEventAsync(CancellationToken cancellation = default(CancellationToken))
         {
-            return Task.Run(() => NextEvent(cancellation));
+            return Background.OnPool(() => NextEvent(cancellation));
         }
 
         /// <summary>Generates to the end, and gives the rest of the answer that was not pulled yet.</summary>
@@ -161,7 +161,7 @@ namespace Reattn
         /// <summary>The same, on another thread.</summary>
         public Task<string> AnswerAsync(CancellationToken cancellation = default(CancellationToken))
         {
-            return Background.Run(() => Answer(cancellation), CancellationToken.None);
+            return Background.Run(() => Answer(cancellation));
         }
 
         /// <summary>Reads and generates to the end, and says how it ended.</summary>

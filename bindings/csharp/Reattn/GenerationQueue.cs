@@ -54,10 +54,7 @@ namespace Reattn
             try
             {
                 IntPtr err = IntPtr.Zero;
-                int status = Library.Api.reattn_queue_add(Native, generation.Native, tag, &err);
-                if (status == C.REATTN_E_HANDLE && !IsDisposed) generation.Check(status, err);
-                Check(status, err);
-                GC.KeepAlive(generation);
+                Check(Library.Api.reattn_queue_add(Native, generation.Native, tag, &err), err, generation);
             }
             catch
             {
@@ -82,10 +79,10 @@ namespace Reattn
             return next;
         }
 
-        /// <summary>The same, on another thread.</summary>
+        /// <summary>The same, on a thread of the pool.</summary>
         public Task<QueueEvent> NextAsync(CancellationToken cancellation = default(CancellationToken))
         {
-            return Task.Run(() => Next(cancellation));
+            return Background.OnPool(() => Next(cancellation));
         }
 
         /// <summary>The same as <see cref="Next"/>, but for no longer than about the timeout.</summary>

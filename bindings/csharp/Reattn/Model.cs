@@ -42,7 +42,7 @@ namespace Reattn
         public static Task<Model> OpenAsync(string path, ModelOptions options = null, IProgress<LoadProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))
         {
-            return Background.Run(() => Open(path, options, progress, cancellation), cancellation);
+            return Background.Run(() => Open(path, options, progress, cancellation));
         }
 
         /// <summary>
@@ -274,9 +274,7 @@ namespace Reattn
             IntPtr made, err = IntPtr.Zero;
             reattn_session_options raw = options == null ? default(reattn_session_options) : options.Raw;
             IntPtr cache = snapshot == null ? IntPtr.Zero : snapshot.Native;
-            int status = Library.Api.reattn_session_create(Native, cache, options == null ? null : &raw, &made, &err);
-            if (snapshot != null) snapshot.Check(Check(status, err), err);
-            else Check(status, err);
+            Check(Library.Api.reattn_session_create(Native, cache, options == null ? null : &raw, &made, &err), err, snapshot);
             return new Session(this, made);
         }
 
@@ -295,7 +293,7 @@ namespace Reattn
         /// <summary>The same, on another thread.</summary>
         public Task<Snapshot> OpenSnapshotAsync(string path)
         {
-            return Background.Run(() => OpenSnapshot(path), CancellationToken.None);
+            return Background.Run(() => OpenSnapshot(path));
         }
 
         /// <summary>A queue for generations of sessions of this model.</summary>

@@ -12,8 +12,8 @@ namespace Reattn
         {
             Kind = (Device)raw->kind;
             Index = raw->index;
-            Name = Call.String(raw->name, 96, true);
-            Instructions = Call.String(raw->instructions, 32, true);
+            Name = Call.Field(raw->name, reattn_device_info.name_size);
+            Instructions = Call.Field(raw->instructions, reattn_device_info.instructions_size);
             MemoryTotal = raw->memory_total;
             MemoryFree = raw->memory_free;
             NThreads = raw->n_threads;

@@ -47,6 +47,15 @@ namespace Reattn
             return status;
         }
 
+        /// <summary>The same of a call with another object too; null: with none.</summary>
+        internal int Check(int status, IntPtr err, ReattnObject other)
+        {
+            if (status == C.REATTN_E_HANDLE && other != null && other.IsDisposed) other.Check(status, err);
+            Check(status, err);
+            GC.KeepAlive(other);
+            return status;
+        }
+
         /// <summary>Frees the native object. Another call does nothing.</summary>
         public void Dispose()
         {

@@ -97,13 +97,13 @@ namespace Reattn
         public Task AppendAsync(Stream utf8, AppendFlags flags = AppendFlags.None,
             CancellationToken cancellation = default(CancellationToken))
         {
-            return Background.Run(() => { Append(utf8, flags, cancellation); return true; }, cancellation);
+            return Background.Run(() => { Append(utf8, flags, cancellation); return true; });
         }
 
         /// <summary>Queues text, on another thread.</summary>
         public Task AppendAsync(string text, AppendFlags flags = AppendFlags.None)
         {
-            return Background.Run(() => { Append(text, flags); return true; }, CancellationToken.None);
+            return Background.Run(() => { Append(text, flags); return true; });
         }
 
         /// <summary>Forgets all tokens from position nTokens on, and everything queued.</summary>
@@ -216,7 +216,7 @@ namespace Reattn
         public Task<Done> ReadAsync(IProgress<ReadProgress> progress = null,
             CancellationToken cancellation = default(CancellationToken))
         {
-            return Background.Run(() => Read(progress, cancellation), cancellation);
+            return Background.Run(() => Read(progress, cancellation));
         }
     }
 }

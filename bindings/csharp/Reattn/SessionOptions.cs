@@ -21,9 +21,9 @@ namespace Reattn
             fixed (reattn_session_options* raw = &Raw)
             {
                 model.Check(Library.Api.reattn_session_options_init(model.Native,
-                    snapshot == null ? IntPtr.Zero : snapshot.Native, raw, (UIntPtr)sizeof(reattn_session_options), &err), err);
+                    snapshot == null ? IntPtr.Zero : snapshot.Native, raw, (UIntPtr)sizeof(reattn_session_options), &err), err,
+                    snapshot);
             }
-            GC.KeepAlive(snapshot);
         }
 
         /// <summary>How positions to recall are selected.</summary>

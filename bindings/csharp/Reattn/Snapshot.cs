@@ -1,5 +1,4 @@
 using System;
-using System.Threading;
 using System.Threading.Tasks;
 using Reattn.Native;
 
@@ -28,7 +27,7 @@ namespace Reattn
         /// <summary>The same, on another thread.</summary>
         public Task SaveAsync(string path)
         {
-            return Background.Run(() => { Save(path); return true; }, CancellationToken.None);
+            return Background.Run(() => { Save(path); return true; });
         }
 
         /// <summary>What it holds.</summary>

@@ -1,5 +1,6 @@
 using System.Threading;
 using System.Threading.Tasks;
+using Reattn.Native;
 
 namespace Reattn
 {
@@ -21,7 +22,7 @@ namespace Reattn
         /// <param name="cancellation">Ends the generation within 100 ms.</param>
         public Task<bool> MoveNextAsync(CancellationToken cancellation = default(CancellationToken))
         {
-            return Task.Run(() => (Current = generation.NextToken(cancellation)) != null);
+            return Background.OnPool(() => (Current = generation.NextToken(cancellation)) != null);
         }
     }
 

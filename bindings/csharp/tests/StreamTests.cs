@@ -217,6 +217,7 @@ namespace Reattn.Tests
                 cancelling.Cancel();
                 Assert.That(Assert.Throws<AggregateException>(answer.Wait).InnerException,
                     Is.InstanceOf<OperationCanceledException>());
+                Assert.That(answer.IsCanceled, Is.True);
                 Assert.That(generation.Done.Reason, Is.EqualTo(DoneReason.Cancelled));
             }
         }

@@ -75,6 +75,8 @@ namespace Reattn.Native
         internal int index;
         internal fixed byte name[96];
         internal fixed byte instructions[32];
+        internal const int name_size = 96;
+        internal const int instructions_size = 32;
     }
 
     [StructLayout(LayoutKind.Sequential)]

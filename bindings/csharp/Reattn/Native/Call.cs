@@ -90,12 +90,12 @@ namespace Reattn.Native
             return length == 0 ? "" : Encoding.UTF8.GetString(utf8, length);
         }
 
-        /// <summary>A field of fixed size, zero-ended.</summary>
-        internal static string String(byte* utf8, int length, bool fixedField)
+        /// <summary>A struct's array of that size, zero-ended.</summary>
+        internal static string Field(byte* utf8, int size)
         {
-            int end = 0;
-            while (end < length && utf8[end] != 0) end++;
-            return String(utf8, end);
+            int length = 0;
+            while (length < size && utf8[length] != 0) length++;
+            return String(utf8, length);
         }
     }
 }

@@ -119,15 +119,14 @@ namespace Reattn.Native
             try
             {
                 // It stays open for as long as the process: nothing closes it while handles may be live.
-                Api found = new Api(name => Find(library, name));
-                int abi = found.reattn_abi_version();
+                int abi = AbiOf(library);
                 if (abi != C.REATTN_ABI_VERSION)
                 {
                     tried.Add(file + " (" + why + "): has ABI " + abi + ", not " + C.REATTN_ABI_VERSION);
                     return false;
                 }
+                api = new Api(name => Find(library, name));
                 path = file;
-                api = found;
                 return true;
             }
             catch (EntryPointNotFoundException missing)
@@ -135,6 +134,13 @@ namespace Reattn.Native
                 tried.Add(file + " (" + why + "): " + missing.Message);
                 return false;
             }
+        }
+
+        /// <summary>Before anything else, which another ABI may not have.</summary>
+        private static int AbiOf(IntPtr library)
+        {
+            Type type = typeof(Api.reattn_abi_version_fn);
+            return ((Api.reattn_abi_version_fn)Marshal.GetDelegateForFunctionPointer(Find(library, "reattn_abi_version"), type))();
         }
 
         private static IntPtr Find(IntPtr library, string name)
