@@ -18,6 +18,7 @@ using reattn::kernels::DType;
 using reattn::kernels::kPageTokens;
 using reattn::kernels::KvAppendArgs;
 using reattn::kernels::KvPages;
+using reattn::kernels::QuantizeKeysArgs;
 using reattn::kernels::RopeLayout;
 using reattn::kernels::ScoreArgs;
 namespace cpu = reattn::kernels::cpu;
@@ -61,21 +62,30 @@ struct Cache {
     for (int64_t i = 0; i < 2 * n_pages; ++i) {
       void* page = std::aligned_alloc(64, kPageTokens * kKvHeads * kHeadDim * 4);
       (i < n_pages ? k : v).push_back(page);
+      void* page8 = std::aligned_alloc(64, kPageTokens * kKvHeads * (kHeadDim + 64));
+      (i < n_pages ? k8 : v8).push_back(page8);
     }
     pages = {k.data(), v.data(), dtype, kKvHeads, kHeadDim};
     append = {floats.data(), floats.data(), n, 0, pages};
     cpu::kv_append(c, append);
+    pages8 = pages;
+    pages8.k8 = k8.data();
+    pages8.v8 = v8.data();
+    quantize = {pages8, 0, n / reattn::kernels::kScaleBlock * reattn::kernels::kScaleBlock};
+    cpu::quantize_keys(c, quantize);
   }
   ~Cache() {
-    for (void* page : k) std::free(page);
-    for (void* page : v) std::free(page);
+    for (const auto* table : {&k, &v, &k8, &v8}) {
+      for (void* page : *table) std::free(page);
+    }
   }
   Cache(const Cache&) = delete;
   Cache& operator=(const Cache&) = delete;
   std::vector<float> floats;
-  std::vector<void*> k, v;
-  KvPages pages;
+  std::vector<void*> k, v, k8, v8;
+  KvPages pages, pages8;
   KvAppendArgs append;
+  QuantizeKeysArgs quantize;
 };
 
 }  // namespace
@@ -100,12 +110,14 @@ int main(int argc, char** argv) {
     const std::string name(dtype_info(dtype).name);
     const Cache cache(c, std::max(n_keys, scope), dtype);
     print(name + " append", best_seconds(3, [&] { cpu::kv_append(c, cache.append); }), 0);
-    const auto score = [&](int64_t n_queries, int32_t top_k, int32_t stride, bool block1) {
-      const ScoreArgs a{q.data(), n_queries, kHeads, cache.pages, 0,
-                        n_keys,   top_k,     stride, block1,      picks.data()};
+    print(name + " to int8", best_seconds(3, [&] { cpu::quantize_keys(c, cache.quantize); }), 0);
+    const auto score = [&](int64_t n_queries, int32_t top_k, int32_t stride, bool block1,
+                           int64_t int8_end = 0) {
+      const ScoreArgs a{q.data(), n_queries, kHeads, cache.pages8, 0,           n_keys,
+                        top_k,    stride,    block1, picks.data(), int8_end};
       const int64_t n_rows = reattn::kernels::n_voters(n_queries, stride) * kHeads;
       print(reattn::concat(name, " score ", n_queries, " queries, top_k ", top_k, ", stride ",
-                           stride, block1 ? ", block1" : ""),
+                           stride, block1 ? ", block1" : "", int8_end > 0 ? ", int8" : ""),
             best_seconds(n_queries == 1 ? 50 : 5, [&] { cpu::score(c, a); }),
             2.0 * static_cast<double>(n_rows * n_keys) * kHeadDim);
     };
@@ -115,6 +127,9 @@ int main(int argc, char** argv) {
     score(512, 4, 1, true);
     score(30, 4, 1, false);
     score(1, 4, 1, false);
+    for (const int64_t n_queries : {512, 30, 1}) {
+      score(n_queries, 4, 1, false, cache.quantize.end);
+    }
     for (const int64_t n_queries : {512, 30, 1}) {
       const AttendArgs a{.q = q.data(),
                          .n_queries = n_queries,
@@ -128,9 +143,16 @@ int main(int argc, char** argv) {
                          .rope = {angles.data(), angles.data(), scope, RopeLayout::kInterleaved},
                          .scale = 0.125f,
                          .out = out.data()};
+      AttendArgs a8 = a;
+      a8.pages = cache.pages8;
+      a8.int8_end = reattn::kernels::complete_blocks(scope);
+      const double flop =
+          4.0 * static_cast<double>(n_queries * (scope - n_queries / 2)) * kHeads * kHeadDim;
+      const int n_runs = n_queries == 1 ? 50 : 5;
       print(reattn::concat(name, " attend ", n_queries, " queries"),
-            best_seconds(n_queries == 1 ? 50 : 5, [&] { cpu::attend(c, a); }),
-            4.0 * static_cast<double>(n_queries * (scope - n_queries / 2)) * kHeads * kHeadDim);
+            best_seconds(n_runs, [&] { cpu::attend(c, a); }), flop);
+      print(reattn::concat(name, " attend ", n_queries, " queries, int8"),
+            best_seconds(n_runs, [&] { cpu::attend(c, a8); }), flop);
     }
   }
 }

@@ -138,21 +138,20 @@ TEST_F(SessionTest, SettingsOutOfRangeAreNamed) {
   refuses("n_local is", [](auto& o) { o.n_local = INT64_MAX; });
 }
 
-TEST_F(SessionTest, TheCpuScoresNatively) {
-  if (test_device() != REATTN_DEVICE_CPU) GTEST_SKIP() << "a GPU scores in int8 too";
+TEST_F(SessionTest, ScoringIsNativeUnlessAskedForInInt8) {
   reattn_session_options o = small_options(model());
   EXPECT_EQ(o.scoring, REATTN_SCORING_NATIVE);
+  auto native = sized<reattn_memory_plan>(), int8 = sized<reattn_memory_plan>();
+  EXPECT_OK(call(reattn_model_estimate, model(), &o, int64_t{100}, &native));
   o.scoring = REATTN_SCORING_INT8;
-  reattn_session* out = nullptr;
-  EXPECT_FAILS(REATTN_E_UNSUPPORTED, "scoring is int8",
-               call(reattn_session_create, model(), nullptr, &o, &out));
-  auto plan = sized<reattn_memory_plan>();
-  EXPECT_FAILS(REATTN_E_UNSUPPORTED, "scoring is int8",
-               call(reattn_model_estimate, model(), &o, int64_t{100}, &plan));
+  EXPECT_OK(call(reattn_model_estimate, model(), &o, int64_t{100}, &int8));
+  EXPECT_GT(int8.kv_bytes, native.kv_bytes) << "keys once more";
   o.struct_size = offsetof(reattn_session_options, scoring);  // an older caller: native
-  EXPECT_OK(call(reattn_model_estimate, model(), &o, int64_t{100}, &plan));
+  EXPECT_OK(call(reattn_model_estimate, model(), &o, int64_t{100}, &int8));
+  EXPECT_EQ(int8.kv_bytes, native.kv_bytes);
   o = small_options(model());
   o.reserved = 1;
+  reattn_session* out = nullptr;
   EXPECT_FAILS(REATTN_E_UNSUPPORTED, "reserved is 1",
                call(reattn_session_create, model(), nullptr, &o, &out));
   EXPECT_EQ(out, nullptr);

@@ -40,10 +40,14 @@ select::Settings int8_cache() {
   return s;
 }
 
-class Int8Test : public EngineTest {
+enum class On { kReference, kCpu };
+
+class Int8Test : public EngineTest, public testing::WithParamInterface<On> {
  protected:
   void SetUp() override {
-    device_ = std::make_shared<Watching>(kernels::make_reference_device());
+    device_ = std::make_shared<Watching>(GetParam() == On::kCpu
+                                             ? kernels::make_cpu_device(2)
+                                             : kernels::make_reference_device());
     model_ = Model::open(path(), device_, nullptr);
     ids_ = model_->tokenizer().encode(document(4000), false);
   }
@@ -90,7 +94,7 @@ class Int8Test : public EngineTest {
   std::vector<int32_t> ids_;
 };
 
-TEST_F(Int8Test, ABlockIsQuantizedOnceItIsComplete) {
+TEST_P(Int8Test, ABlockIsQuantizedOnceItIsComplete) {
   read({100, 50, 300});
   const std::vector<std::pair<int64_t, int64_t>> expected = {
       {0, 128}, {0, 128}, {128, 256}, {128, 256}, {256, 384}, {256, 384}};  // in both layers
@@ -103,7 +107,7 @@ TEST_F(Int8Test, ABlockIsQuantizedOnceItIsComplete) {
   EXPECT_TRUE(device_->quantized.empty());
 }
 
-TEST_F(Int8Test, RecallsAboutWhatNativeScoringDoes) {
+TEST_P(Int8Test, RecallsAboutWhatNativeScoringDoes) {
   const auto recalled = [&](const select::Settings& settings) {
     auto s = Session::create(model_, settings);
     s->append_ids(ids(0, 900), {});
@@ -121,10 +125,10 @@ TEST_F(Int8Test, RecallsAboutWhatNativeScoringDoes) {
   EXPECT_GE(both.size() * 10, a.size() * 9) << both.size() << " of " << a.size();
 }
 
-TEST_F(Int8Test, PiecesForksAndSnapshotsGiveTheSameBits) {
-  select::Settings bf16 = int8_settings();
-  bf16.kv_dtype = kernels::DType::kBF16;
-  for (const select::Settings& settings : {int8_settings(), bf16, int8_cache()}) {
+TEST_P(Int8Test, PiecesForksAndSnapshotsGiveTheSameBits) {
+  select::Settings half = int8_settings();
+  half.kv_dtype = GetParam() == On::kCpu ? kernels::DType::kF16 : kernels::DType::kBF16;
+  for (const select::Settings& settings : {int8_settings(), half, int8_cache()}) {
     const auto whole = read({700}, settings);
     const auto snapshot = whole->snapshot();
     const std::string file = temp_path("int8.reattn");
@@ -151,7 +155,7 @@ TEST_F(Int8Test, PiecesForksAndSnapshotsGiveTheSameBits) {
 }
 
 // Other text after the truncation: the block that it cut is quantised once more, a fork's stays.
-TEST_F(Int8Test, ATruncatedBlockIsQuantizedAgain) {
+TEST_P(Int8Test, ATruncatedBlockIsQuantizedAgain) {
   const auto once = read({200});
   once->append_ids(ids(600, 300), {});
   const Seen expected = question(once);
@@ -163,7 +167,7 @@ TEST_F(Int8Test, ATruncatedBlockIsQuantizedAgain) {
   EXPECT_EQ(question(fork), question(read({200, 300})));
 }
 
-TEST_F(Int8Test, AnswersGoOnAfterTheBlockTheyComplete) {
+TEST_P(Int8Test, AnswersGoOnAfterTheBlockTheyComplete) {
   auto a = read({250});
   const auto b = a->fork();
   const Answer together = ask(a, 12);
@@ -174,7 +178,7 @@ TEST_F(Int8Test, AnswersGoOnAfterTheBlockTheyComplete) {
 }
 
 // The cut block goes on from int8, whatever else is still there: the same bits in a session, its fork and a file.
-TEST_F(Int8Test, AnInt8CacheThatIsTruncatedGoesOnFromInt8) {
+TEST_P(Int8Test, AnInt8CacheThatIsTruncatedGoesOnFromInt8) {
   for (const int64_t n : {640, 700, 520, 300, 130}) {
     const auto whole = read({900}, int8_cache());
     const std::string file = temp_path("int8.reattn");
@@ -195,7 +199,7 @@ TEST_F(Int8Test, AnInt8CacheThatIsTruncatedGoesOnFromInt8) {
   }
 }
 
-TEST_F(Int8Test, AnInt8CacheIsCloseToOneInF16) {
+TEST_P(Int8Test, AnInt8CacheIsCloseToOneInF16) {
   select::Settings f16 = int8_settings();
   f16.kv_dtype = kernels::DType::kF16;
   const auto logits = [&](const select::Settings& settings) {
@@ -212,7 +216,7 @@ TEST_F(Int8Test, AnInt8CacheIsCloseToOneInF16) {
   EXPECT_NE(a, b);
 }
 
-TEST_F(Int8Test, FullPagesOfAnInt8CacheAreInInt8Alone) {
+TEST_P(Int8Test, FullPagesOfAnInt8CacheAreInInt8Alone) {
   const model::Config& c = model_->config();
   const auto s = read({1100}, int8_cache());
   const int64_t plane =
@@ -231,7 +235,7 @@ TEST_F(Int8Test, FullPagesOfAnInt8CacheAreInInt8Alone) {
                [&] { Session::create(model_, other, *s->snapshot()); });
 }
 
-TEST_F(Int8Test, PagesHoldTheInt8KeysToo) {
+TEST_P(Int8Test, PagesHoldTheInt8KeysToo) {
   const model::Config& c = model_->config();
   const auto native = plan(model_->header(), small_settings(), 600, *device_);
   const auto int8 = plan(model_->header(), int8_settings(), 600, *device_);
@@ -241,16 +245,24 @@ TEST_F(Int8Test, PagesHoldTheInt8KeysToo) {
   EXPECT_EQ(read({600})->info().kv_bytes, int8.kv_bytes);
 }
 
-TEST_F(Int8Test, IsForDevicesThatHaveIt) {
+TEST_P(Int8Test, IsForDevicesThatHaveIt) {
+  class Native final : public test::ForwardingDevice {
+   public:
+    using ForwardingDevice::ForwardingDevice;
+    bool scores_int8() const override { return false; }
+  };
   const auto int8 = int8_settings();
-  expect_error(ErrorCode::kUnsupported, {"scoring is int8", "'cpu'"}, [&] { session(int8); });
+  const auto native_device = std::make_shared<Native>(kernels::make_cpu_device(1));
+  const auto native_model = Model::open(path(), native_device, nullptr);
+  expect_error(ErrorCode::kUnsupported, {"scoring is int8", "'cpu'"},
+               [&] { Session::create(native_model, int8); });
   expect_error(ErrorCode::kUnsupported, {"scoring is int8"},
-               [&] { plan(model()->header(), int8, 100, *model()->device()); });
+               [&] { plan(native_model->header(), int8, 100, *native_device); });
   const std::string file = temp_path("int8.reattn");
   const auto snapshot = read({300})->snapshot();
   cache::save(*snapshot, file);
   expect_error(ErrorCode::kUnsupported, {file, "scoring is int8"},
-               [&] { cache::open(file, model()->identity(), model()->device()); });
+               [&] { cache::open(file, native_model->identity(), native_device); });
   std::remove(file.c_str());
   select::Settings native = snapshot->settings;
   native.scoring = select::Scoring::kNative;
@@ -260,6 +272,9 @@ TEST_F(Int8Test, IsForDevicesThatHaveIt) {
   strange.scoring = static_cast<select::Scoring>(2);
   expect_error(ErrorCode::kArg, {"scoring is 2"}, [&] { Session::create(model_, strange); });
 }
+
+INSTANTIATE_TEST_SUITE_P(Devices, Int8Test, testing::Values(On::kReference, On::kCpu),
+                         [](const auto& on) { return on.param == On::kCpu ? "Cpu" : "Reference"; });
 
 }  // namespace
 }  // namespace reattn::engine

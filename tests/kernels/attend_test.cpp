@@ -10,6 +10,7 @@
 #include "kernels/cpu/reference/half.hpp"
 #include "kernels/cpu/reference/reference.hpp"
 #include "tests/kernels/each_target.hpp"
+#include "tests/kernels/int8_keys.hpp"
 #include "tests/kernels/paged_cache.hpp"
 
 namespace reattn::kernels {
@@ -171,6 +172,40 @@ TEST(Attend, EveryTargetEqualsTheReferenceToRounding) {
         ASSERT_NEAR(got[j], want[j], 2e-5) << all[i] << " element " << j;
       }
     });
+  }
+}
+
+TEST(Attend, AnInt8CacheEqualsTheReferenceToRounding) {
+  const std::vector<Shape> all = shapes();
+  for (size_t i = 0; i < all.size(); i += i + 3 < all.size() - 5 ? 3 : 1) {
+    if (all[i].n_tokens < kScaleBlock) continue;
+    Case c(all[i]);
+    AttendArgs a = c.args();
+    const int64_t complete = complete_blocks(all[i].n_tokens);
+    Int8Keys keys(a.pages, all[i].n_tokens), values(a.pages, all[i].n_tokens);
+    a.pages.k8 = keys.table().data();
+    a.pages.v8 = values.table().data();
+    reference::quantize_keys({a.pages, 0, complete});
+    // Up to the end of the last block but one, and to that of all: whole pages below are in int8 alone.
+    for (const int64_t int8_end : {complete_blocks(complete / 2), complete}) {
+      a.int8_end = int8_end;
+      std::vector<void*> k(a.pages.k, a.pages.k + keys.table().size());
+      std::vector<void*> v(a.pages.v, a.pages.v + keys.table().size());
+      for (int64_t page = 0; page < int8_end / kPageTokens; ++page) {
+        k[static_cast<size_t>(page)] = v[static_cast<size_t>(page)] = nullptr;
+      }
+      AttendArgs b = a;
+      b.pages.k = k.data();
+      b.pages.v = v.data();
+      const std::vector<float> want = plain(b);
+      for_each_target([&] {
+        const std::vector<float> got = fast(b, 2);
+        for (size_t j = 0; j < want.size(); ++j) {
+          ASSERT_NEAR(got[j], want[j], 2e-5) << all[i] << ", int8 below " << int8_end << ", element " << j;
+        }
+        ASSERT_EQ(std::memcmp(fast(b, 1).data(), got.data(), got.size() * sizeof(float)), 0);
+      });
+    }
   }
 }
 

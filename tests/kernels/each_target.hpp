@@ -10,7 +10,7 @@ namespace reattn::kernels {
 template <class F>
 void for_each_target(F&& body) {
   const int64_t usable = hwy::SupportedTargets() | HWY_SCALAR;
-  for (const int64_t target : {HWY_AVX3, HWY_AVX2, HWY_SSE4, HWY_SCALAR}) {
+  for (const int64_t target : {HWY_AVX3_DL, HWY_AVX3, HWY_AVX2, HWY_SSE4, HWY_SCALAR}) {
     if ((usable & target) == 0) continue;
     hwy::SetSupportedTargetsForTest(target);
     SCOPED_TRACE(hwy::TargetName(target));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 
@@ -310,7 +311,6 @@ TEST(QuantizeKeys, BadArgumentsAreNamed) {
   a.int8_end = 128;
   EXPECT_THROW(reference_picks(a), Error) << "no int8 keys";
   a.pages = keys.pages();
-  EXPECT_THROW(fast_picks(a, 1), Error) << "not on the CPU";
   a.int8_end = 100;
   EXPECT_THROW(reference_picks(a), Error);
 }
@@ -372,6 +372,79 @@ TEST(ScoreInt8, IntegersThatFitGiveThePicksOfTheFullScores) {
       a.int8_end = 1'280;
       reference::quantize_keys({a.pages, 0, 1'280});
       EXPECT_EQ(reference_picks(a), want);
+    }
+  }
+}
+
+// Sums are integers, and what is made of them is one multiplication: no rounding to differ in.
+TEST(ScoreInt8, EveryTargetGivesTheReferencesPicks) {
+  std::vector<Shape> all;
+  for (const Shape& s : shapes()) {
+    if (s.middle_end >= 256) all.push_back(s);
+  }
+  for (size_t i = 0; i < all.size(); ++i) {
+    Case c(all[i], i % 2 == 0);
+    ScoreArgs a = c.args();
+    Int8Keys keys(a.pages, all[i].middle_end);
+    a.pages = keys.pages();
+    const int64_t complete = complete_blocks(all[i].middle_end);
+    // All that is complete, half of it, one block: the rest is scored natively.
+    a.int8_end = i % 3 == 0 ? complete : i % 3 == 1 ? complete_blocks(complete / 2) : kScaleBlock;
+    reference::quantize_keys({a.pages, 0, complete});
+    if (i % 2 == 1 && a.int8_end < a.middle_end) {
+      a.middle_end = std::max(a.int8_end, a.middle_begin + 1);  // native scores would differ in rounding
+    }
+    const std::vector<int32_t> want = reference_picks(a);
+    for_each_target([&] { ASSERT_EQ(fast_picks(a, 2), want) << all[i] << ", int8 " << a.int8_end; });
+    ASSERT_EQ(fast_picks(a, 1), want) << all[i];
+  }
+}
+
+TEST(ScoreInt8, ZerosAndStrangeNumbersGiveTheReferencesPicks) {
+  for (const int64_t n_queries : {1, 16}) {
+    for (const bool block1 : {false, true}) {
+      Case c({n_queries, 9, 3, 64, 3, 1'536, 4, 1, block1, DType::kF32}, false);
+      std::fill_n(c.k.begin(), 128 * 3 * 64, 0.0f);  // a block of zeros: all its scores are equal
+      c.k[300 * 3 * 64 + 5] = kNan;
+      c.k[600 * 3 * 64 + 5] = kInf;
+      std::fill_n(c.q.begin(), 64, 0.0f);
+      c.q[64] = kNan;
+      c.q[128] = kInf;
+      for (size_t i = 192; i < 256; ++i) c.q[i] *= 1e-40f;
+      for (size_t i = 256; i < 320; ++i) c.q[i] *= 1e36f;
+      ScoreArgs a = c.args();
+      Int8Keys keys(a.pages, 1'536);
+      a.pages = keys.pages();
+      a.int8_end = 1'536;
+      reference::quantize_keys({a.pages, 0, 1'536});
+      const std::vector<int32_t> want = reference_picks(a);
+      for_each_target([&] { EXPECT_EQ(fast_picks(a, 2), want); });
+    }
+  }
+}
+
+TEST(QuantizeKeys, EveryTargetMakesTheReferencesBytes) {
+  for (const DType dtype : {DType::kF32, DType::kF16}) {
+    for (const int32_t head_dim : {8, 20, 64, 80}) {
+      Case c({1, 3, 3, head_dim, 0, 1'000, 1, 1, false, dtype}, false);
+      c.k[5] = kNan;
+      c.k[static_cast<size_t>(140 * 3 * head_dim)] = kInf;
+      for (size_t i = 0; i < 200; ++i) c.k[static_cast<size_t>(300 * 3 * head_dim) + i] = 0.5f;
+      const ScoreArgs a = c.args();
+      Int8Keys want(a.pages, 1'000);
+      reference::quantize_keys({want.pages(), 128, 896});
+      for_each_target([&] {
+        Int8Keys got(a.pages, 1'000);
+        cpu::ThreadPool pool(2);
+        cpu::ScratchPool scratch;
+        cpu::quantize_keys({pool, scratch, nullptr}, {got.pages(), 128, 896});
+        for (size_t page = 0; page < got.table().size(); ++page) {
+          ASSERT_EQ(std::memcmp(got.table()[page], want.table()[page],
+                                Int8Keys::page_bytes(a.pages)),
+                    0)
+              << dtype_info(dtype).name << ", head_dim " << head_dim << ", page " << page;
+        }
+      });
     }
   }
 }

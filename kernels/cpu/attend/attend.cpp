@@ -79,7 +79,7 @@ void tile(const Context& c, const AttendSet& set) {
       return GatheredHead{k, k + k_floats};
     };
     c.pool.run(n_heads * n_gathers, c.cancel, [&](int64_t task) {
-      const ScratchPool::Lease scratch = lease_floats(c, kWidestTile * depth);
+      const ScratchPool::Lease scratch = lease_floats(c, (kWidestTile + 1) * depth);
       const int64_t i = task / n_gathers, begin = task % n_gathers * kGatherKeys;
       gather(set, static_cast<int32_t>(first + i), begin, std::min(begin + kGatherKeys, set.scope),
              from(i), scratch.as<float>());
@@ -99,7 +99,6 @@ void tile(const Context& c, const AttendSet& set) {
 void attend(const Context& c, const AttendArgs& a) {
   const int64_t scope = reference::check(a);
   reference::check_host_pages("attend", a.pages);
-  reference::check_host_reading(a);
   if (a.n_queries == 0) return;
   const AttendSet set{&a, a.n_recalled == nullptr ? 0 : *a.n_recalled, scope};
   if (a.n_queries == 1 && a.n_heads / a.pages.n_kv_heads <= kMaxStreamGroup) {

@@ -41,7 +41,7 @@ inline int64_t padded_dim(int64_t head_dim) {
 }
 
 // Gathers the set's [begin, end) of one KV head; begin is a multiple of kKeyBlock, and so is end unless it is
-// the scope. scratch: [kWidestTile, head_dim].
+// the scope. scratch: [kWidestTile + 1, head_dim].
 void gather(const AttendSet& set, int32_t kv_head, int64_t begin, int64_t end, GatheredHead to,
             float* scratch);
 
@@ -70,7 +70,7 @@ struct AttendPart {
   float* scratch;      // [stream_scratch(...)]
 };
 inline int64_t stream_scratch(int64_t group, int64_t head_dim) {
-  return (kKeyBlock + group + 2) * head_dim + group * kKeyBlock;
+  return (2 * kKeyBlock + group + 3) * head_dim + group * kKeyBlock;
 }
 void attend_streamed(const AttendPart& part);
 

@@ -99,6 +99,8 @@ void attend_pages(const AttendPart& part) {
   float* scores = part.scratch;              // [group, kKeyBlock]
   float* keys = scores + group * kKeyBlock;  // [kKeyBlock, depth]
   float* q = keys + kKeyBlock * depth;       // [group, depth]
+  float* key_row = q + group * depth;        // [depth]
+  float* unpacked = key_row + depth;             // [kKeyBlock, depth] values of a block with some in int8
   for (int64_t g = 0; g < group; ++g) {
     rotate(a.q + (part.kv_head * group + g) * depth, depth, a.rope, part.set->scope - 1,
            q + g * depth);
@@ -109,13 +111,21 @@ void attend_pages(const AttendPart& part) {
   std::fill_n(part.out, group * depth, 0.0f);
 
   const T* values[kKeyBlock];
+  const float* unpacked_values[kKeyBlock];
+  for (int64_t j = 0; j < kKeyBlock; ++j) unpacked_values[j] = unpacked + j * depth;
   for (int64_t begin = part.begin; begin < part.end; begin += kKeyBlock) {
     const int64_t n = std::min(kKeyBlock, part.end - begin);
+    bool unpack = false;
+    for (int64_t j = 0; j < n; ++j) unpack |= part.set->position(begin + j) < a.int8_end;
     for (int64_t j = 0; j < n; ++j) {
       const int64_t t = part.set->position(begin + j);
-      const T* key = page_row<T>(a.pages, a.pages.k, part.kv_head, t);
-      rotate(key, depth, a.rope, begin + j, keys + j * depth);
-      values[j] = page_row<T>(a.pages, a.pages.v, part.kv_head, t);
+      rotated_key<T>(a, part.kv_head, t, begin + j, key_row, keys + j * depth);
+      if (t < a.int8_end) {
+        int8_floats(a.pages, a.pages.v8, part.kv_head, t, unpacked + j * depth);
+      } else {
+        values[j] = page_row<T>(a.pages, a.pages.v, part.kv_head, t);
+        if (unpack) to_floats(values[j], depth, unpacked + j * depth);
+      }
     }
     dot_rows(q, group, keys, n, depth, scores, kKeyBlock);
     constexpr auto kStep = static_cast<int64_t>(kLanes);
@@ -126,7 +136,11 @@ void attend_pages(const AttendPart& part) {
       const float factor = softmax_block(row, n_padded, part.largest[g], part.sum[g]);
       for (int64_t i = 0; i < depth; ++i) part.out[g * depth + i] *= factor;
     }
-    add_values(scores, group, values, n, depth, part.out);
+    if (unpack) {
+      add_values(scores, group, unpacked_values, n, depth, part.out);
+    } else {
+      add_values(scores, group, values, n, depth, part.out);
+    }
   }
 }
 

@@ -24,12 +24,12 @@ void gather_pages(const AttendSet& set, int32_t kv_head, int64_t begin, int64_t 
   const int64_t padded_end = std::min(padded, (end + kKeyBlock - 1) / kKeyBlock * kKeyBlock);
   const float* rows[kTileCols];
   for (int64_t c = 0; c < kCols; ++c) rows[c] = scratch + c * depth;
+  float* int8_row = scratch + kCols * depth;
   for (int64_t j = begin; j < padded_end; j += kCols) {
     for (int64_t c = 0; c < kCols; ++c) {
       float* row = scratch + c * depth;
       if (j + c < end) {
-        const T* key = page_row<T>(a.pages, a.pages.k, kv_head, set.position(j + c));
-        rotate(key, depth, a.rope, j + c, row);
+        rotated_key<T>(a, kv_head, set.position(j + c), j + c, int8_row, row);
       } else {
         std::fill_n(row, depth, 0.0f);
       }
@@ -37,12 +37,20 @@ void gather_pages(const AttendSet& set, int32_t kv_head, int64_t begin, int64_t 
     pack_columns(rows, static_cast<size_t>(depth), to.k + j * depth);
   }
   for (int64_t j = begin; j < padded_end; ++j) {
-    const T* from = j < end ? page_row<T>(a.pages, a.pages.v, kv_head, set.position(j)) : nullptr;
-    for (int64_t i = 0; i < padded_dim(depth); i += kCols) {
-      float* out = to.v + (i / kCols * padded + j) * kCols;
-      const int64_t n = from == nullptr ? 0 : std::clamp(depth - i, int64_t{0}, kCols);
-      to_floats(from + (n > 0 ? i : 0), n, out);
-      std::fill(out + n, out + kCols, 0.0f);
+    const auto put = [&](const auto* from) {
+      for (int64_t i = 0; i < padded_dim(depth); i += kCols) {
+        float* out = to.v + (i / kCols * padded + j) * kCols;
+        const int64_t n = from == nullptr ? 0 : std::clamp(depth - i, int64_t{0}, kCols);
+        to_floats(from + (n > 0 ? i : 0), n, out);
+        std::fill(out + n, out + kCols, 0.0f);
+      }
+    };
+    const int64_t t = j < end ? set.position(j) : -1;
+    if (t >= 0 && t < a.int8_end) {
+      int8_floats(a.pages, a.pages.v8, kv_head, t, int8_row);
+      put(static_cast<const float*>(int8_row));
+    } else {
+      put(t < 0 ? nullptr : page_row<T>(a.pages, a.pages.v, kv_head, t));
     }
   }
 }

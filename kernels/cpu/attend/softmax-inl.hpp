@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "kernels/cpu/attend/attend_kernels.hpp"
+#include "kernels/cpu/reference/int8.hpp"
 #include "kernels/cpu/select/dot-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -82,6 +83,37 @@ template <class T>
 HWY_INLINE const T* page_row(const KvPages& pages, void* const* table, int64_t kv_head, int64_t t) {
   return static_cast<const T*>(table[t / kPageTokens]) +
          (kv_head * kPageTokens + t % kPageTokens) * pages.head_dim;
+}
+
+// to = int8 · scale of token t.
+HWY_INLINE void int8_floats(const KvPages& pages, void* const* table, int32_t kv_head, int64_t t,
+                            float* HWY_RESTRICT to) {
+  const int8_t* from = page_row<int8_t>(pages, table, kv_head, t);
+  const float scale = reference::int8_scale_of(pages, table, kv_head, t);
+  int64_t i = 0;
+#if HWY_TARGET != HWY_SCALAR
+  const FloatTag d;
+  const hn::RebindToSigned<FloatTag> di;
+  const hn::Rebind<int8_t, FloatTag> d8;
+  constexpr auto kStep = static_cast<int64_t>(kLanes);
+  for (; i + kStep <= pages.head_dim; i += kStep) {
+    const FloatVec x = hn::ConvertTo(d, hn::PromoteTo(di, hn::LoadU(d8, from + i)));
+    hn::StoreU(hn::Mul(x, hn::Set(d, scale)), d, to + i);
+  }
+#endif
+  for (; i < pages.head_dim; ++i) to[i] = static_cast<float>(from[i]) * scale;
+}
+
+// to = the key of token t rotated to a position. `row` is working memory of [head_dim], used where the key is in int8.
+template <class T>
+HWY_INLINE void rotated_key(const AttendArgs& a, int32_t kv_head, int64_t t, int64_t position,
+                            float* HWY_RESTRICT row, float* HWY_RESTRICT to) {
+  if (t < a.int8_end) {
+    int8_floats(a.pages, a.pages.k8, kv_head, t, row);
+    rotate(row, a.pages.head_dim, a.rope, position, to);
+  } else {
+    rotate(page_row<T>(a.pages, a.pages.k, kv_head, t), a.pages.head_dim, a.rope, position, to);
+  }
 }
 
 // Scores [n] of one row become 2^(score − new largest), and the running largest and sum are brought up to date.

@@ -15,12 +15,20 @@ class CpuDevice final : public cpu::HostDevice {
     return describe(cpu::vector_instructions(), pool_.n_threads());
   }
 
+  bool scores_int8() const override { return true; }
+
   void embed(Stream& s, const EmbedArgs& a) override { cpu::embed(context(s), a); }
   void rms_norm(Stream& s, const RmsNormArgs& a) override { cpu::rms_norm(context(s), a); }
   void matmul(Stream& s, const MatmulArgs& a) override { cpu::matmul(context(s), a); }
   void swiglu(Stream& s, const SwigluArgs& a) override { cpu::swiglu(context(s), a); }
   void kv_append(Stream& s, std::span<const KvAppendArgs> sequences) override {
     for (const KvAppendArgs& a : sequences) cpu::kv_append(context(s), a);
+  }
+  void quantize_keys(Stream& s, std::span<const QuantizeKeysArgs> sequences) override {
+    for (const QuantizeKeysArgs& a : sequences) cpu::quantize_keys(context(s), a);
+  }
+  void restore_rows(Stream& s, std::span<const RestoreRowsArgs> sequences) override {
+    for (const RestoreRowsArgs& a : sequences) one_task(s, [&] { reference::restore_rows(a); });
   }
   void score(Stream& s, std::span<const ScoreArgs> sequences) override {
     for (const ScoreArgs& a : sequences) cpu::score(context(s), a);

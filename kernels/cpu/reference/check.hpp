@@ -25,14 +25,6 @@ inline void check_host_pages(const char* op, const KvPages& p) {
   }
 }
 
-inline void check_host_scoring(const ScoreArgs& a) {
-  if (a.int8_end > 0) fail(ErrorCode::kUnsupported, "score: the CPU does not score in int8");
-}
-
-inline void check_host_reading(const AttendArgs& a) {
-  if (a.int8_end > 0) fail(ErrorCode::kUnsupported, "attend: the CPU reads no caches in int8");
-}
-
 inline void check_heads(const char* op, const KvPages& p, int32_t n_heads) {
   check_pages(op, p);
   if (n_heads < 1 || n_heads % p.n_kv_heads != 0) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/ops.hpp"
@@ -51,6 +52,24 @@ struct Merged {
   std::vector<int32_t> positions;  // [block_rows, top_k]
 };
 
+// The queries of all lists in int8.
+class Int8Memory {
+ public:
+  Int8Memory(ScratchPool& pool, const ScoreArgs& a, const Cut& cut, int64_t n_lists)
+      : rows_(cut.block_rows),
+        words_(rows_ * max_words(a.pages.head_dim)),
+        lease_(pool,
+               a.int8_end > 0 ? static_cast<size_t>(n_lists * (words_ + 2 * rows_)) * 4 : 0) {}
+  Int8Queries list(int64_t i) const {
+    int32_t* words = lease_.as<int32_t>() + i * (words_ + 2 * rows_);
+    return {words, reinterpret_cast<float*>(words + words_), words + words_ + rows_};
+  }
+
+ private:
+  int64_t rows_, words_;
+  ScratchPool::Lease lease_;
+};
+
 // Working memory of one task, laid out in one block.
 class TaskMemory {
  public:
@@ -67,13 +86,15 @@ class TaskMemory {
     auto* ints = reinterpret_cast<int32_t*>(at + (2 + a.top_k) * rows);
     picks.positions = ints;
     picks.winner = ints + a.top_k * rows;
+    bounds = picks.winner + rows;
   }
   float* panel;
+  int32_t* bounds;
   RangePicks picks;
 
  private:
   static size_t bytes(const ScoreArgs& a, int64_t rows) {
-    return static_cast<size_t>(panel_floats(a.pages.head_dim) + (3 + 2 * a.top_k) * rows) * 4;
+    return static_cast<size_t>(panel_floats(a.pages.head_dim) + (4 + 2 * a.top_k) * rows) * 4;
   }
   ScratchPool::Lease lease_;
 };
@@ -126,7 +147,6 @@ void end_range(const RangePicks& picks, Merged& merged, int64_t n_rows) {
 void score(const Context& c, const ScoreArgs& a) {
   reference::check(a);
   reference::check_host_pages("score", a.pages);
-  reference::check_host_scoring(a);
   const Cut cut(a);
   if (cut.n_rows == 0) return;
   const int64_t depth = a.pages.head_dim;
@@ -138,12 +158,19 @@ void score(const Context& c, const ScoreArgs& a) {
 
   const ScratchPool::Lease queries(c.scratch,
                                    static_cast<size_t>(n_lists * cut.block_rows * depth) * 4);
+  const Int8Memory queries8(c.scratch, a, cut, n_lists);
   std::vector<Merged> merged(static_cast<size_t>(n_lists));
   c.pool.run(n_lists, c.cancel, [&](int64_t list) {
     const auto [begin, end] = rows_of(list);
     const auto kv_head = static_cast<int32_t>(list / cut.n_blocks);
     float* q = queries.as<float>() + list * cut.block_rows * depth;
-    if (cut.streamed) {
+    if (a.int8_end > a.middle_begin) {
+      const ScratchPool::Lease numbers(c.scratch, int8_scratch(depth));
+      pack_queries_int8(a, kv_head, begin, end, queries8.list(list), numbers.as<int8_t>());
+    }
+    if (a.int8_end >= a.middle_end) {
+      // nothing to score natively
+    } else if (cut.streamed) {
       for (int64_t r = begin; r < end; ++r) {
         std::copy_n(query_row(a, kv_head, r), depth, q + (r - begin) * depth);
       }
@@ -158,20 +185,27 @@ void score(const Context& c, const ScoreArgs& a) {
 
   c.pool.run(cut.n_ranges * n_lists, c.cancel, [&](int64_t task) {
     const int64_t list = task % n_lists, key_begin = a.middle_begin + task / n_lists * kTaskKeys;
+    const int64_t key_end = std::min(key_begin + kTaskKeys, a.middle_end);
     const auto [begin, end] = rows_of(list);
     TaskMemory memory(c.scratch, a, cut.block_rows);
     Merged& into = merged[static_cast<size_t>(list)];
     begin_range(memory.picks, into, end - begin);
-    const ScoreRange range{&a,
-                           static_cast<int32_t>(list / cut.n_blocks),
-                           begin,
-                           end,
-                           key_begin,
-                           std::min(key_begin + kTaskKeys, a.middle_end),
-                           queries.as<float>() + list * cut.block_rows * depth,
-                           memory.panel,
-                           memory.picks};
-    cut.streamed ? score_streamed(range) : score_tiles(range);
+    ScoreRange range{.args = &a,
+                     .kv_head = static_cast<int32_t>(list / cut.n_blocks),
+                     .row_begin = begin,
+                     .row_end = end,
+                     .key_begin = key_begin,
+                     .key_end = std::clamp(a.int8_end, key_begin, key_end),
+                     .task_begin = key_begin,
+                     .task_end = key_end,
+                     .q = queries.as<float>() + list * cut.block_rows * depth,
+                     .q8 = queries8.list(list),
+                     .panel = memory.panel,
+                     .bounds = memory.bounds,
+                     .picks = memory.picks};
+    if (range.key_begin < range.key_end) score_int8(range);
+    range.key_begin = std::exchange(range.key_end, key_end);
+    if (range.key_begin < range.key_end) cut.streamed ? score_streamed(range) : score_tiles(range);
     end_range(memory.picks, into, end - begin);
   });
 

@@ -33,8 +33,9 @@ void score_pages(const ScoreRange& range) {
   const int64_t n_rows = range.row_end - range.row_begin;
   RangePicks picks = range.picks;
   HWY_ALIGN float scores[kMaxStreamRows][kBlock1] = {};
-  for (int64_t key = range.key_begin; key < range.key_end; key += kBlock1) {
-    const int64_t block_end = HWY_MIN(key + kBlock1, range.key_end);
+  int64_t block_end;
+  for (int64_t key = range.key_begin; key < range.key_end; key = block_end) {
+    block_end = HWY_MIN(range.block_end(key), range.key_end);
     for (int64_t t = key; t < block_end;) {  // what of the block lies in one page
       const int64_t in_page = t % kPageTokens;
       const int64_t n = HWY_MIN(block_end - t, kPageTokens - in_page);
@@ -46,7 +47,7 @@ void score_pages(const ScoreRange& range) {
     for (int64_t row = 0; row < n_rows; ++row) {
       offer_run(scores[row], block_end - key, picks, row, key);
     }
-    if (picks.block1) picks.close_block();
+    if (picks.block1 && range.ends_block(block_end)) picks.close_block();
   }
 }
 

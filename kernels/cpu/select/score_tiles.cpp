@@ -3,6 +3,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/select/score_tiles.cpp"
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #include "hwy/foreach_target.h"
+#include "kernels/cpu/select/offer-inl.hpp"
 #include "kernels/cpu/select/score_kernels.hpp"
 #include "kernels/cpu/select/tile-inl.hpp"
 
@@ -25,26 +26,6 @@ HWY_INLINE bool all_below(const Tile& c, const float* HWY_RESTRICT threshold) {
   return hn::AllTrue(d, below);
 }
 
-// scores [kTileRows, kTileCols], of which n_cols are keys.
-HWY_NOINLINE void offer_tile(const float* scores, RangePicks& picks, int64_t row, int32_t position,
-                             int64_t n_cols) {
-  const FloatTag d;
-  for (int64_t r = 0; r < kRows; ++r, scores += kCols) {
-    uint64_t hits = 0;
-    for (size_t side = 0; side < 2; ++side) {
-      uint8_t bits[8] = {};
-      const FloatVec bound = hn::Set(d, picks.threshold[row + r]);
-      hn::StoreMaskBits(d, hn::Gt(hn::Load(d, scores + side * kLanes), bound), bits);
-      hits |= static_cast<uint64_t>(bits[0] | bits[1] << 8) << (side * kLanes);
-    }
-    hits &= (uint64_t{1} << n_cols) - 1;
-    for (; hits != 0; hits &= hits - 1) {
-      const int c = __builtin_ctzll(hits);
-      if (scores[c] > picks.threshold[row + r]) picks.offer(row + r, scores[c], position + c);
-    }
-  }
-}
-
 template <class T>
 void score_pages(const ScoreRange& range) {
   const FloatTag d;
@@ -57,8 +38,10 @@ void score_pages(const ScoreRange& range) {
     n_tiles *= 2;
   RangePicks picks = range.picks;
 
-  for (int64_t key = range.key_begin; key < range.key_end; key += n_tiles * kCols) {
-    const int64_t n_keys = HWY_MIN(n_tiles * kCols, range.key_end - key);
+  int64_t end;
+  for (int64_t key = range.key_begin; key < range.key_end; key = end) {
+    end = HWY_MIN(HWY_MIN(key + n_tiles * kCols, range.block_end(key)), range.key_end);
+    const int64_t n_keys = end - key;
     const int64_t n_used = (n_keys + kCols - 1) / kCols;
     for (int64_t tile = 0; tile < n_used; ++tile) {
       const T* rows[kTileCols];
@@ -82,14 +65,11 @@ void score_pages(const ScoreRange& range) {
           hn::Store(c.lo[r], d, scores + r * kTileCols);
           hn::Store(c.hi[r], d, scores + r * kTileCols + kLanes);
         }
-        offer_tile(scores, picks, row, static_cast<int32_t>(key + tile * kCols),
+        offer_tile(scores, kRows, picks, row, static_cast<int32_t>(key + tile * kCols),
                    HWY_MIN(kCols, n_keys - tile * kCols));
       }
     }
-    const int64_t end = key + n_tiles * kCols;
-    if (picks.block1 && ((end - range.key_begin) % kBlock1 == 0 || end >= range.key_end)) {
-      picks.close_block();
-    }
+    if (picks.block1 && range.ends_block(end)) picks.close_block();
   }
 }
 
