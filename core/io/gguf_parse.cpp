@@ -240,7 +240,8 @@ TensorInfo read_tensor_info(HeaderReader& in, uint64_t index, uint64_t n_tensors
   if (!type) in.fail_here(ErrorCode::kFormat, "type ", type_id, " is not known");
   if (!type->dtype) {
     in.fail_here(ErrorCode::kUnsupported, "type ", type->name,
-                 ", this build reads F32, F16, BF16, Q8_0, Q4_0 and Q4_1");
+                 ", this build reads F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K",
+                 " and IQ4_NL");
   }
   tensor.dtype = *type->dtype;
   const auto info = kernels::dtype_info(tensor.dtype);

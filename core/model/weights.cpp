@@ -22,23 +22,29 @@ bool finite_half(uint16_t bits) {
   return (bits & 0x7C00) != 0x7C00;
 }
 
-// Halves that hold a block's scale (and minimum) are the first ones of the block.
-int32_t scale_halves(DType t) {
+// Where a block has the halves that are its scale (and minimum).
+struct Halves {
+  size_t at;  // bytes
+  size_t n;
+};
+Halves halves_of(DType t) {
   switch (t) {
-    case DType::kQ8_0:
-    case DType::kQ4_0:
-      return 1;
     case DType::kQ4_1:
-      return 2;
-    default:
-      return 0;
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      return {0, 2};
+    case DType::kQ6_K:
+      return {208, 1};
+    default:  // F16 too
+      return {0, 1};
   }
 }
 
 // Index of the first element (or block) that is not a finite number, −1 if all are.
 int64_t first_not_finite(DType t, std::span<const std::byte> data) {
   const size_t unit = static_cast<size_t>(kernels::dtype_info(t).block_bytes);
-  const int32_t halves = scale_halves(t);
+  const Halves halves = halves_of(t);
   for (size_t at = 0; at < data.size(); at += unit) {
     bool ok = true;
     if (t == DType::kF32) {
@@ -51,9 +57,8 @@ int64_t first_not_finite(DType t, std::span<const std::byte> data) {
       ok = (x & 0x7F80) != 0x7F80;
     } else {
       uint16_t x[2];
-      const size_t n = static_cast<size_t>(std::max(1, halves));
-      std::memcpy(x, &data[at], n * sizeof x[0]);
-      for (size_t i = 0; i < n; ++i) ok = ok && finite_half(x[i]);
+      std::memcpy(x, &data[at + halves.at], halves.n * sizeof x[0]);
+      for (size_t i = 0; i < halves.n; ++i) ok = ok && finite_half(x[i]);
     }
     if (!ok) return static_cast<int64_t>(at / unit);
   }

@@ -386,7 +386,7 @@ const std::vector<BadFile>& bad_files() {
        kFormat,
        {"a row of 16", "Q4_0"}},
       {"TypeRemoved", [] { return tensor({32}, 4, 18); }, kUnsupported, {"'w'", "type Q4_2"}},
-      {"TypeQ6K", [] { return tensor({256}, 14, 210); }, kUnsupported, {"'w'", "type Q6_K"}},
+      {"TypeQ2K", [] { return tensor({256}, 10, 84); }, kUnsupported, {"'w'", "type Q2_K"}},
       {"TypeI32", [] { return tensor({8}, 26, 32); }, kUnsupported, {"type I32"}},
       {"TypeNewest", [] { return tensor({128}, 41, 18); }, kUnsupported, {"type Q1_0"}},
       {"TypeUnknown",

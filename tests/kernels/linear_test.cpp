@@ -38,9 +38,9 @@ void expect_product(const MatmulArgs& a, const std::vector<float>& got,
     for (int64_t r = 0; r < a.n_rows; ++r) {
       double size = 1e-6 + std::fabs(want[static_cast<size_t>(r * a.w.n_rows + o)]);
       for (int64_t i = 0; i < a.w.n_cols; ++i) {
-        // A Q4_1 weight is the difference of two larger terms.
+        // Such a weight is the difference of two larger terms.
         const double w =
-            std::fabs(weights[static_cast<size_t>(i)]) + (a.w.dtype == DType::kQ4_1 ? 1.0 : 0.0);
+            std::fabs(weights[static_cast<size_t>(i)]) + (has_minimum(a.w.dtype) ? 1.0 : 0.0);
         size += std::fabs(a.x[r * a.w.n_cols + i]) * w;
       }
       const auto at = static_cast<size_t>(r * a.w.n_rows + o);
@@ -59,8 +59,9 @@ class MatmulTest : public testing::TestWithParam<DType> {
 TEST_P(MatmulTest, EqualsTheReferenceOnOddShapes) {
   for (const int64_t n_rows : {1, 2, 7, 8, 15, 16, 33, 512}) {
     for (const int64_t n_out : {1, 3, 100, 192}) {
-      for (const int64_t n_in : {32, 64, 576}) {
-        if (n_rows == 512 && n_in != 64) continue;  // the reference is slow
+      for (const int64_t columns : {32, 64, 576}) {
+        if (n_rows == 512 && columns != 64) continue;  // the reference is slow
+        const int64_t n_in = whole_columns(GetParam(), columns);
         const RandomMatrix w(GetParam(), n_out, n_in, 7);
         const std::vector<float> x = random_floats(n_rows * n_in, 8);
         const std::vector<float> bias = random_floats(n_out, 9);
@@ -88,13 +89,14 @@ TEST_P(MatmulTest, EqualsTheReferenceOnOddShapes) {
 // Splitting a step's rows in any way must not change what a row gives, on either side of the
 // in-place limit.
 TEST_P(MatmulTest, ARowDoesNotDependOnTheOthers) {
-  constexpr int64_t kRows = 500, kIn = 576, kOut = 200;
-  const RandomMatrix w(GetParam(), kOut, kIn, 1);
-  const std::vector<float> x = random_floats(kRows * kIn, 2);
+  constexpr int64_t kRows = 500, kOut = 200;
+  const int64_t n_in = whole_columns(GetParam(), 576);
+  const RandomMatrix w(GetParam(), kOut, n_in, 1);
+  const std::vector<float> x = random_floats(kRows * n_in, 2);
   const std::vector<float> before = random_floats(kRows * kOut, 3);
   const auto product = [&](int64_t begin, int64_t n, bool accumulate) {
     std::vector<float> out(before.begin() + begin * kOut, before.begin() + (begin + n) * kOut);
-    matmul(two_.context, {x.data() + begin * kIn, n, w.matrix(), nullptr, out.data(), accumulate});
+    matmul(two_.context, {x.data() + begin * n_in, n, w.matrix(), nullptr, out.data(), accumulate});
     return out;
   };
   for (const bool accumulate : {false, true}) {
@@ -115,9 +117,10 @@ TEST_P(MatmulTest, ARowDoesNotDependOnTheOthers) {
 }
 
 TEST_P(MatmulTest, UnpacksExactly) {
-  const RandomMatrix w(GetParam(), 40, 96, 4);
+  const int64_t n_cols = whole_columns(GetParam(), 96);
+  const RandomMatrix w(GetParam(), 40, n_cols, 4);
   const std::vector<int32_t> ids{39, 0, 17, 17, 3};
-  std::vector<float> got(5 * 96), want(5 * 96);
+  std::vector<float> got(static_cast<size_t>(5 * n_cols)), want = got;
   EmbedArgs a{w.matrix(), ids.data(), 5, got.data()};
   embed(two_.context, a);
   a.out = want.data();
@@ -128,8 +131,8 @@ TEST_P(MatmulTest, UnpacksExactly) {
 }
 
 TEST_P(MatmulTest, CancelsAndRefusesRaggedBlocks) {
-  const RandomMatrix w(GetParam(), 64, 64, 4);
-  std::vector<float> x(64 * 64), out(64 * 64);
+  const RandomMatrix w(GetParam(), 64, whole_columns(GetParam(), 64), 4);
+  std::vector<float> x(static_cast<size_t>(64 * w.n_cols)), out(64 * 64);
   const std::atomic<bool> cancel{true};
   const Context cancelled{two_.pool, two_.scratch, &cancel};
   for (const int64_t n_rows : {1, 64}) {

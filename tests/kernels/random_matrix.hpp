@@ -11,8 +11,20 @@
 
 namespace reattn::kernels {
 
-inline constexpr DType kAllTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16,
-                                      DType::kQ8_0, DType::kQ4_0, DType::kQ4_1};
+inline constexpr DType kAllTypes[] = {DType::kF32,    DType::kF16,  DType::kBF16, DType::kQ8_0,
+                                      DType::kQ4_0,   DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
+                                      DType::kIQ4_NL, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
+
+// The number of columns nearest below n, or the least, that rows of a type can have.
+constexpr int64_t whole_columns(DType t, int64_t n) {
+  const int64_t block = dtype_info(t).block_elements;
+  return n < block ? block : n / block * block;
+}
+
+// Types whose elements are d * q + m or d * q − m.
+constexpr bool has_minimum(DType t) {
+  return t == DType::kQ4_1 || t == DType::kQ5_1 || t == DType::kQ4_K || t == DType::kQ5_K;
+}
 
 inline std::vector<float> random_floats(int64_t n, uint32_t seed, float scale = 1.0F) {
   std::mt19937 generator(seed);
@@ -45,9 +57,9 @@ struct RandomMatrix {
       } else if (type == DType::kBF16) {
         std::memcpy(block, reinterpret_cast<const uint8_t*>(&values[b]) + 2, 2);
       } else {
-        std::memcpy(block, &half, 2);
+        std::memcpy(block + (type == DType::kQ6_K ? 208 : 0), &half, 2);
       }
-      if (type == DType::kQ4_1) {
+      if (has_minimum(type)) {
         const uint16_t m = reference::float_to_half(values[b] * -7.5F);
         std::memcpy(block + 2, &m, 2);
       }

@@ -3,7 +3,9 @@
 
 #include <bit>
 #include <cstring>
+#include <vector>
 
+#include "kernels/cpu/reference/dequantize.hpp"
 #include "kernels/cpu/reference/half.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -181,8 +183,8 @@ void with_dtype(DType t, F&& f) {
       return f.template operator()<DType::kQ4_0>();
     case DType::kQ4_1:
       return f.template operator()<DType::kQ4_1>();
-    case DType::kF8:
-      break;  // the device holds none
+    default:
+      break;  // F8: the device holds none; the others are unpacked first
   }
 }
 
@@ -212,12 +214,44 @@ namespace reattn::kernels::cpu {
 HWY_EXPORT(unpack_rows_here);
 HWY_EXPORT(dot_rows_here);
 
+namespace {
+
+// Types without a kernel of their own here: rows become floats by the reference's loops.
+bool is_unpacked_first(DType t) {
+  switch (t) {
+    case DType::kQ5_0:
+    case DType::kQ5_1:
+    case DType::kIQ4_NL:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 void unpack_rows(const Matrix& w, int64_t begin, int64_t n, float* out) {
+  if (is_unpacked_first(w.dtype)) {
+    for (int64_t o = 0; o < n; ++o) reference::dequantize_row(w, begin + o, out + o * w.n_cols);
+    return;
+  }
   HWY_DYNAMIC_DISPATCH(unpack_rows_here)(w, begin, n, out);
 }
 
 void dot_rows(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x,
               const float* sums, float* out, int64_t out_stride) {
+  if (is_unpacked_first(w.dtype)) {
+    std::vector<float> row(static_cast<size_t>(w.n_cols));
+    for (int64_t o = begin; o < end; ++o) {
+      reference::dequantize_row(w, o, row.data());
+      dot_rows({row.data(), DType::kF32, 1, w.n_cols}, 0, 1, x, n_x, nullptr, out + (o - begin),
+               out_stride);
+    }
+    return;
+  }
   HWY_DYNAMIC_DISPATCH(dot_rows_here)(w, begin, end, x, n_x, sums, out, out_stride);
 }
 

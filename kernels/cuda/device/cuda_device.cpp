@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/cpu/reference/dequantize.hpp"
 #include "kernels/cuda/device/context.hpp"
 #include "kernels/cuda/device/driver.hpp"
 #include "kernels/cuda/device/error.hpp"
@@ -60,6 +61,15 @@ struct Properties {
         0};
   }
 };
+
+// Rows of a type that no kernel expands, as floats in host memory.
+std::vector<float> on_host(const Matrix& from) {
+  std::vector<float> values(static_cast<size_t>(from.n_rows * from.n_cols));
+  for (int64_t row = 0; row < from.n_rows; ++row) {
+    reference::dequantize_row(from, row, values.data() + row * from.n_cols);
+  }
+  return values;
+}
 
 class Work {
  public:
@@ -146,6 +156,10 @@ class CudaDevice final : public Device {
   }
   void upload_weights(Stream& s, void* to_device, const void* from_host, DType file_type,
                       int64_t n_elements) override {
+    if (!expands(file_type)) {
+      const std::vector<float> values = on_host({from_host, file_type, 1, n_elements});
+      return upload_weights(s, to_device, values.data(), DType::kF32, n_elements);
+    }
     const std::lock_guard lock(mutex_);
     enter(s);
     const auto bytes = static_cast<size_t>(row_bytes(file_type, n_elements));
@@ -156,6 +170,10 @@ class CudaDevice final : public Device {
     expand_to_bf16(context_, file_type, blocks, n_elements, to_device);
   }
   void upload_rows(Stream& s, const QuantizeRowsArgs& a) override {
+    if (!expands(a.from.dtype)) {
+      const std::vector<float> values = on_host(a.from);
+      return upload_rows(s, {{values.data(), DType::kF32, a.from.n_rows, a.from.n_cols}, a.to});
+    }
     const std::lock_guard lock(mutex_);
     enter(s);
     const auto bytes = static_cast<size_t>(a.from.n_rows * row_bytes(a.from.dtype, a.from.n_cols));

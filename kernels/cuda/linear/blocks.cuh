@@ -11,7 +11,7 @@
 
 namespace reattn::kernels::cuda {
 
-// Calls f(std::integral_constant<DType, t>{}) for t, a type of files.
+// Calls f(std::integral_constant<DType, t>{}) for t that expands() is true for.
 template <class F>
 void with_dtype(DType t, F&& f) {
   switch (t) {
@@ -27,10 +27,10 @@ void with_dtype(DType t, F&& f) {
       return f(std::integral_constant<DType, DType::kQ4_0>{});
     case DType::kQ4_1:
       return f(std::integral_constant<DType, DType::kQ4_1>{});
-    case DType::kF8:
+    default:
       break;
   }
-  fail(ErrorCode::kUnsupported, "no file has weights of type ", dtype_info(t).name);
+  fail(ErrorCode::kUnsupported, "no kernel reads weights of type ", dtype_info(t).name);
 }
 
 __device__ inline uint16_t load16(const uint8_t* p) {
