@@ -113,7 +113,7 @@ int main(int argc, char** argv) {
     print(name + " to int8", best_seconds(3, [&] { cpu::quantize_keys(c, cache.quantize); }), 0);
     const auto score = [&](int64_t n_queries, int32_t top_k, int32_t stride, bool block1,
                            int64_t int8_end = 0) {
-      const ScoreArgs a{q.data(), n_queries, kHeads, cache.pages8, 0,           n_keys,
+      const ScoreArgs a{q.data(), n_queries, kHeads, cache.pages8, 0,       n_keys,
                         top_k,    stride,    block1, picks.data(), int8_end};
       const int64_t n_rows = reattn::kernels::n_voters(n_queries, stride) * kHeads;
       print(reattn::concat(name, " score ", n_queries, " queries, top_k ", top_k, ", stride ",

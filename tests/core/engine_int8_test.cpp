@@ -45,9 +45,8 @@ enum class On { kReference, kCpu };
 class Int8Test : public EngineTest, public testing::WithParamInterface<On> {
  protected:
   void SetUp() override {
-    device_ = std::make_shared<Watching>(GetParam() == On::kCpu
-                                             ? kernels::make_cpu_device(2)
-                                             : kernels::make_reference_device());
+    device_ = std::make_shared<Watching>(GetParam() == On::kCpu ? kernels::make_cpu_device(2)
+                                                                : kernels::make_reference_device());
     model_ = Model::open(path(), device_, nullptr);
     ids_ = model_->tokenizer().encode(document(4000), false);
   }

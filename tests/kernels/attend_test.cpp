@@ -201,7 +201,8 @@ TEST(Attend, AnInt8CacheEqualsTheReferenceToRounding) {
       for_each_target([&] {
         const std::vector<float> got = fast(b, 2);
         for (size_t j = 0; j < want.size(); ++j) {
-          ASSERT_NEAR(got[j], want[j], 2e-5) << all[i] << ", int8 below " << int8_end << ", element " << j;
+          ASSERT_NEAR(got[j], want[j], 2e-5)
+              << all[i] << ", int8 below " << int8_end << ", element " << j;
         }
         ASSERT_EQ(std::memcmp(fast(b, 1).data(), got.data(), got.size() * sizeof(float)), 0);
       });

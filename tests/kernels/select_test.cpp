@@ -392,10 +392,12 @@ TEST(ScoreInt8, EveryTargetGivesTheReferencesPicks) {
     a.int8_end = i % 3 == 0 ? complete : i % 3 == 1 ? complete_blocks(complete / 2) : kScaleBlock;
     reference::quantize_keys({a.pages, 0, complete});
     if (i % 2 == 1 && a.int8_end < a.middle_end) {
-      a.middle_end = std::max(a.int8_end, a.middle_begin + 1);  // native scores would differ in rounding
+      a.middle_end =
+          std::max(a.int8_end, a.middle_begin + 1);  // native scores would differ in rounding
     }
     const std::vector<int32_t> want = reference_picks(a);
-    for_each_target([&] { ASSERT_EQ(fast_picks(a, 2), want) << all[i] << ", int8 " << a.int8_end; });
+    for_each_target(
+        [&] { ASSERT_EQ(fast_picks(a, 2), want) << all[i] << ", int8 " << a.int8_end; });
     ASSERT_EQ(fast_picks(a, 1), want) << all[i];
   }
 }
@@ -439,9 +441,8 @@ TEST(QuantizeKeys, EveryTargetMakesTheReferencesBytes) {
         cpu::ScratchPool scratch;
         cpu::quantize_keys({pool, scratch, nullptr}, {got.pages(), 128, 896});
         for (size_t page = 0; page < got.table().size(); ++page) {
-          ASSERT_EQ(std::memcmp(got.table()[page], want.table()[page],
-                                Int8Keys::page_bytes(a.pages)),
-                    0)
+          ASSERT_EQ(
+              std::memcmp(got.table()[page], want.table()[page], Int8Keys::page_bytes(a.pages)), 0)
               << dtype_info(dtype).name << ", head_dim " << head_dim << ", page " << page;
         }
       });

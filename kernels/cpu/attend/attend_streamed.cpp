@@ -100,7 +100,7 @@ void attend_pages(const AttendPart& part) {
   float* keys = scores + group * kKeyBlock;  // [kKeyBlock, depth]
   float* q = keys + kKeyBlock * depth;       // [group, depth]
   float* key_row = q + group * depth;        // [depth]
-  float* unpacked = key_row + depth;             // [kKeyBlock, depth] values of a block with some in int8
+  float* unpacked = key_row + depth;  // [kKeyBlock, depth] values of a block with some in int8
   for (int64_t g = 0; g < group; ++g) {
     rotate(a.q + (part.kv_head * group + g) * depth, depth, a.rope, part.set->scope - 1,
            q + g * depth);

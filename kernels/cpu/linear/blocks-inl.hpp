@@ -62,6 +62,17 @@ HWY_INLINE hn::Vec<ScaleTag> load_scales(const uint8_t* block) {
   return hn::PromoteTo(ScaleTag(), hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(block)));
 }
 
+// Q4_1's m, of what load_scales gave.
+HWY_INLINE float second_scale(const uint8_t* block, hn::Vec<ScaleTag> scales) {
+#if HWY_TARGET == HWY_SCALAR
+  (void)scales;
+  return hn::GetLane(load_scales(block + 2));
+#else
+  (void)block;
+  return hn::ExtractLane(scales, 1);
+#endif
+}
+
 // kLanes plain weights as floats.
 template <DType kType>
 HWY_INLINE BlockVec load_plain(const uint8_t* w) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/linear/quant_rows.hpp"
 #include "kernels/cpu/linear/rows.hpp"
 #include "kernels/cpu/ops.hpp"
 
@@ -51,24 +52,30 @@ void add_bias(const MatmulArgs& a, int64_t row_begin, int64_t row_end, int64_t b
 
 void matmul_few_rows(const Context& c, const MatmulArgs& a) {
   const int64_t n_out = a.w.n_rows, n_in = a.w.n_cols;
-  const bool needs_sums = a.w.dtype == DType::kQ4_1;
-  const ScratchPool::Lease sums_lease(
-      c.scratch, needs_sums ? sizeof(float) * static_cast<size_t>(a.n_rows * n_in / 16) : 0);
-  float* sums = needs_sums ? sums_lease.as<float>() : nullptr;
-  if (needs_sums) block_sums(a.x, a.n_rows, n_in, sums);
+  const bool rounded = has_quantised_dot(a.w.dtype);
+  const ScratchPool::Lease rounded_lease(c.scratch, rounded ? rounded_bytes(a.n_rows, n_in) : 0);
+  auto* x = rounded_lease.as<std::byte>();
+  if (rounded) round_rows(a.x, a.n_rows, n_in, a.w.dtype, x);
+  const auto dot = [&](int64_t begin, int64_t end, float* out, int64_t stride) {
+    if (rounded) {
+      dot_quantised(a.w, begin, end, x, a.n_rows, out, stride);
+    } else {
+      dot_rows(a.w, begin, end, a.x, a.n_rows, out, stride);
+    }
+  };
 
   const int64_t task_rows = std::max<int64_t>(1, kDotWeights / std::max<int64_t>(n_in, 1));
   c.pool.run(ceil_div(n_out, task_rows), c.cancel, [&](int64_t task) {
     const int64_t begin = task * task_rows, end = std::min(begin + task_rows, n_out);
     if (!a.accumulate) {
-      dot_rows(a.w, begin, end, a.x, a.n_rows, sums, a.out + begin, n_out);
+      dot(begin, end, a.out + begin, n_out);
       add_bias(a, 0, a.n_rows, begin, end);
       return;
     }
     const ScratchPool::Lease lease(c.scratch,
                                    sizeof(float) * static_cast<size_t>(a.n_rows * task_rows));
     float* dots = lease.as<float>();  // [n_rows, task_rows]
-    dot_rows(a.w, begin, end, a.x, a.n_rows, sums, dots, task_rows);
+    dot(begin, end, dots, task_rows);
     for (int64_t r = 0; r < a.n_rows; ++r) {
       float* out = a.out + r * n_out;
       for (int64_t o = begin; o < end; ++o) out[o] += dots[r * task_rows + o - begin];

@@ -50,7 +50,7 @@ void unpack_row(const uint8_t* HWY_RESTRICT row, size_t n_cols, float* HWY_RESTR
       for (size_t i = 0; i < kBlockVecs; ++i) {
         auto w = hn::Mul(v[i], scale);
         if constexpr (kType == DType::kQ4_1) {
-          w = hn::Add(w, hn::Set(d, hn::ExtractLane(scales, 1)));
+          w = hn::Add(w, hn::Set(d, second_scale(row, scales)));
         }
         hn::StoreU(w, d, out + i * kLanes);
       }
@@ -91,79 +91,38 @@ void dot_plain(const uint8_t* HWY_RESTRICT row, size_t n_cols, const float* HWY_
 }
 
 template <DType kType, size_t kRows>
-void dot_blocks(const uint8_t* HWY_RESTRICT row, size_t n_cols, const float* HWY_RESTRICT x,
-                const float* HWY_RESTRICT sums, float* HWY_RESTRICT out, size_t out_stride) {
-  const BlockTag d;
-  const ScaleTag ds;
-  const size_t n_blocks = n_cols / kBlock;
-  BlockVec acc[kRows];
-  hn::Vec<ScaleTag> acc_m[kRows];  // lane 1 gathers m · sum(x)
-  for (size_t r = 0; r < kRows; ++r) {
-    acc[r] = hn::Zero(d);
-    acc_m[r] = hn::Zero(ds);
-  }
-  for (size_t b = 0; b < n_blocks; ++b, row += kBytes<kType>) {
-    BlockVec v[kBlockVecs];
-    unpack_block<kType>(row, v);
-    const auto scales = load_scales(row);
-    const auto scale = hn::Set(d, hn::GetLane(scales));
-    for (size_t r = 0; r < kRows; ++r) {
-      const float* xr = x + r * n_cols + b * kBlock;
-      auto s = hn::Mul(v[0], hn::LoadU(d, xr));
-      for (size_t i = 1; i < kBlockVecs; ++i) {
-        s = hn::MulAdd(v[i], hn::LoadU(d, xr + i * kLanes), s);
-      }
-      acc[r] = hn::MulAdd(scale, s, acc[r]);
-      if constexpr (kType == DType::kQ4_1) {
-        acc_m[r] = hn::MulAdd(scales, hn::LoadU(ds, sums + (r * n_blocks + b) * 2), acc_m[r]);
-      }
-    }
-  }
-  for (size_t r = 0; r < kRows; ++r) {
-    float sum = hn::GetLane(hn::SumOfLanes(d, acc[r]));
-    if constexpr (kType == DType::kQ4_1) sum += hn::ExtractLane(acc_m[r], 1);
-    out[r * out_stride] = sum;
-  }
-}
-
-template <DType kType, size_t kRows>
-void dot_range(const Matrix& w, int64_t begin, int64_t end, const float* x, const float* sums,
-               float* out, size_t out_stride) {
+void dot_range(const Matrix& w, int64_t begin, int64_t end, const float* x, float* out,
+               size_t out_stride) {
   const auto n_cols = static_cast<size_t>(w.n_cols);
   const int64_t stride = row_bytes(kType, w.n_cols);
   for (int64_t o = begin; o < end; ++o) {
     const uint8_t* row = static_cast<const uint8_t*>(w.data) + o * stride;
-    if constexpr (kIsBlocks<kType>) {
-      dot_blocks<kType, kRows>(row, n_cols, x, sums, out + (o - begin), out_stride);
-    } else {
-      dot_plain<kType, kRows>(row, n_cols, x, out + (o - begin), out_stride);
-    }
+    dot_plain<kType, kRows>(row, n_cols, x, out + (o - begin), out_stride);
   }
 }
 
 template <DType kType>
-void dot_typed(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x,
-               const float* sums, float* out, int64_t out_stride) {
+void dot_typed(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x, float* out,
+               int64_t out_stride) {
   const auto stride = static_cast<size_t>(out_stride);
   while (n_x > 0) {
     const int64_t n = n_x < 4 ? n_x : 4;  // more rows would not fit the registers
     switch (n) {
       case 1:
-        dot_range<kType, 1>(w, begin, end, x, sums, out, stride);
+        dot_range<kType, 1>(w, begin, end, x, out, stride);
         break;
       case 2:
-        dot_range<kType, 2>(w, begin, end, x, sums, out, stride);
+        dot_range<kType, 2>(w, begin, end, x, out, stride);
         break;
       case 3:
-        dot_range<kType, 3>(w, begin, end, x, sums, out, stride);
+        dot_range<kType, 3>(w, begin, end, x, out, stride);
         break;
       default:
-        dot_range<kType, 4>(w, begin, end, x, sums, out, stride);
+        dot_range<kType, 4>(w, begin, end, x, out, stride);
         break;
     }
     n_x -= n;
     x += n * w.n_cols;
-    if (sums != nullptr) sums += n * (w.n_cols / kQuantBlock) * 2;
     out += n * out_stride;
   }
 }
@@ -199,10 +158,15 @@ void unpack_rows_here(const Matrix& w, int64_t begin, int64_t n, float* out) {
 }
 
 void dot_rows_here(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x,
-                   const float* sums, float* out, int64_t out_stride) {
-  with_dtype(w.dtype, [&]<DType kType>() HWY_ATTR {
-    dot_typed<kType>(w, begin, end, x, n_x, sums, out, out_stride);
-  });
+                   float* out, int64_t out_stride) {
+  switch (w.dtype) {
+    case DType::kF16:
+      return dot_typed<DType::kF16>(w, begin, end, x, n_x, out, out_stride);
+    case DType::kBF16:
+      return dot_typed<DType::kBF16>(w, begin, end, x, n_x, out, out_stride);
+    default:
+      return dot_typed<DType::kF32>(w, begin, end, x, n_x, out, out_stride);
+  }
 }
 
 }  // namespace reattn::kernels::cpu::HWY_NAMESPACE
@@ -241,27 +205,17 @@ void unpack_rows(const Matrix& w, int64_t begin, int64_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(unpack_rows_here)(w, begin, n, out);
 }
 
-void dot_rows(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x,
-              const float* sums, float* out, int64_t out_stride) {
-  if (is_unpacked_first(w.dtype)) {
+void dot_rows(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x, float* out,
+              int64_t out_stride) {
+  if (dtype_info(w.dtype).block_elements > 1) {
     std::vector<float> row(static_cast<size_t>(w.n_cols));
     for (int64_t o = begin; o < end; ++o) {
-      reference::dequantize_row(w, o, row.data());
-      dot_rows({row.data(), DType::kF32, 1, w.n_cols}, 0, 1, x, n_x, nullptr, out + (o - begin),
-               out_stride);
+      unpack_rows(w, o, 1, row.data());
+      dot_rows({row.data(), DType::kF32, 1, w.n_cols}, 0, 1, x, n_x, out + (o - begin), out_stride);
     }
     return;
   }
-  HWY_DYNAMIC_DISPATCH(dot_rows_here)(w, begin, end, x, n_x, sums, out, out_stride);
-}
-
-void block_sums(const float* x, int64_t n_x, int64_t n_cols, float* sums) {
-  for (int64_t b = 0; b < n_x * n_cols / kQuantBlock; ++b) {
-    float sum[4] = {};
-    for (int64_t i = 0; i < kQuantBlock; ++i) sum[i % 4] += x[b * kQuantBlock + i];
-    sums[2 * b] = 0;
-    sums[2 * b + 1] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-  }
+  HWY_DYNAMIC_DISPATCH(dot_rows_here)(w, begin, end, x, n_x, out, out_stride);
 }
 
 }  // namespace reattn::kernels::cpu

@@ -7,20 +7,14 @@
 
 namespace reattn::kernels::cpu {
 
-constexpr int64_t kQuantBlock = 32;  // elements of every block type
 constexpr int64_t kMaxDotRows = 15;  // input rows up to which dot_rows() beats unpacking first
 
 // Rows [begin, begin + n) of w as floats: out is [n, w.n_cols].
 void unpack_rows(const Matrix& w, int64_t begin, int64_t n, float* out);
 
-// sums[r][b] = (0, sum of block b of row r): what dot_rows needs to multiply a Q4_1 block's m.
-// x is [n_x, n_cols], sums [n_x, n_cols / 32, 2].
-void block_sums(const float* x, int64_t n_x, int64_t n_cols, float* sums);
-
 // out[r * out_stride + o - begin] = x[r] · w[o] for w's rows o in [begin, end). A result depends on
-// nothing but x[r] and w[o]: not on n_x, begin or end. x is [n_x, w.n_cols], n_x ≤ kMaxDotRows;
-// sums is read for Q4_1 only.
-void dot_rows(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x,
-              const float* sums, float* out, int64_t out_stride);
+// nothing but x[r] and w[o]: not on n_x, begin or end. x is [n_x, w.n_cols], n_x ≤ kMaxDotRows.
+void dot_rows(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x, float* out,
+              int64_t out_stride);
 
 }  // namespace reattn::kernels::cpu

@@ -58,8 +58,8 @@ class Int8Memory {
   Int8Memory(ScratchPool& pool, const ScoreArgs& a, const Cut& cut, int64_t n_lists)
       : rows_(cut.block_rows),
         words_(rows_ * max_words(a.pages.head_dim)),
-        lease_(pool,
-               a.int8_end > 0 ? static_cast<size_t>(n_lists * (words_ + 2 * rows_)) * 4 : 0) {}
+        lease_(pool, a.int8_end > 0 ? static_cast<size_t>(n_lists * (words_ + 2 * rows_)) * 4 : 0) {
+  }
   Int8Queries list(int64_t i) const {
     int32_t* words = lease_.as<int32_t>() + i * (words_ + 2 * rows_);
     return {words, reinterpret_cast<float*>(words + words_), words + words_ + rows_};

@@ -59,8 +59,8 @@ struct Segment {
 };
 
 // sums [n_rows, kCols]
-HWY_NOINLINE void offer_sums(const int32_t* sums, int64_t n_rows, const Int8Queries& q,
-                             int64_t row, const Segment& s, int64_t key, RangePicks& picks) {
+HWY_NOINLINE void offer_sums(const int32_t* sums, int64_t n_rows, const Int8Queries& q, int64_t row,
+                             const Segment& s, int64_t key, RangePicks& picks) {
   const FloatTag d;
   HWY_ALIGN float scores[kMostRows * kCols];
   for (int64_t r = 0; r < n_rows; ++r) {
@@ -139,8 +139,7 @@ void pack_keys(const ScoreRange& range, int64_t key, int64_t n_keys, int32_t* pa
 void score_int8(const ScoreRange& range) {
   const KvPages& pages = range.args->pages;
   const int64_t n_words = words_of(pages.head_dim);
-  const int64_t n_rows =
-      (range.row_end - range.row_begin + kInt8Rows - 1) / kInt8Rows * kInt8Rows;
+  const int64_t n_rows = (range.row_end - range.row_begin + kInt8Rows - 1) / kInt8Rows * kInt8Rows;
   RangePicks picks = range.picks;
   auto* panel = reinterpret_cast<int32_t*>(range.panel);
   int32_t* rows_memory = panel + kScaleBlock * n_words;

@@ -25,14 +25,14 @@ struct Int8Queries {
 struct ScoreRange {
   const ScoreArgs* args;
   int32_t kv_head;
-  int64_t row_begin, row_end;  // of the KV head's rows; row v · group + g is voter v, head g
-  int64_t key_begin, key_end;  // positions
+  int64_t row_begin, row_end;    // of the KV head's rows; row v · group + g is voter v, head g
+  int64_t key_begin, key_end;    // positions
   int64_t task_begin, task_end;  // of the task: the first starts a block of kBlock1
-  const float* q;              // tiles: as pack_queries leaves it; streamed: [rows, head_dim]
+  const float* q;                // tiles: as pack_queries leaves it; streamed: [rows, head_dim]
   Int8Queries q8;
-  float* panel;                // [panel_floats(head_dim)] working memory
-  int32_t* bounds;             // [rows] working memory of score_int8
-  RangePicks picks;            // of the rows; padded to kMaxTileRows
+  float* panel;      // [panel_floats(head_dim)] working memory
+  int32_t* bounds;   // [rows] working memory of score_int8
+  RangePicks picks;  // of the rows; padded to kMaxTileRows
 
   // The end of the kBlock1 positions that `key` is one of.
   int64_t block_end(int64_t key) const { return key + kBlock1 - (key - task_begin) % kBlock1; }
