@@ -138,10 +138,10 @@ void MethodArgs::add_to(CLI::App& app) {
   app.add_option("--selection", selection, "full (no recall), exact or block1")
       ->check(CLI::IsMember({"full", "exact", "block1"}))
       ->group(group);
-  app.add_option("--kv", kv, "type of cached keys and values: f32, f16, or on a GPU bf16 or int8")
+  app.add_option("--kv", kv, "type of cached keys and values: f32, f16, int8, or on a GPU bf16")
       ->check(CLI::IsMember({"f32", "f16", "bf16", "int8"}))
       ->group(group);
-  app.add_option("--scoring", scoring, "how passages are looked for: native, or on a GPU int8")
+  app.add_option("--scoring", scoring, "how passages are looked for: native or int8")
       ->check(CLI::IsMember({"native", "int8"}))
       ->group(group);
 }

@@ -121,9 +121,9 @@ TEST_F(Usage, FullAttentionBeyondTheWindow) {
                  {"512"});
 }
 
-TEST_F(Usage, Int8ScoringOnTheCpu) {
-  expect_refusal({"run", model(), "--prompt", "Hi", "--device", "cpu", "--scoring", "int8"}, 1,
-                 {"scoring is int8", "cpu"});
+TEST_F(Usage, Bf16CacheOnTheCpu) {
+  expect_refusal({"run", model(), "--prompt", "Hi", "--device", "cpu", "--kv", "bf16"}, 1,
+                 {"kv_dtype is BF16", "cpu"});
 }
 
 TEST_F(Usage, WeightsInFp8OnTheCpu) {
