@@ -206,9 +206,9 @@ typedef struct reattn_model_options {
 REATTN_API reattn_status reattn_model_options_init(reattn_model_options* out_options, size_t size,
                                                    reattn_error** err);
 
-/* Starts to open a GGUF file (version 2 or 3; Llama family; weights F32, F16, BF16, Q8_0, Q4_0 or
- * Q4_1) and returns at once with a handle that is still loading: a thread of the library reads the
- * file. What is wrong with the file comes out of reattn_model_wait. Until loading has ended, calls
+/* Starts to open a GGUF file (version 2 or 3; Llama family; weights F32, F16, BF16, Q8_0, Q4_0, Q4_1,
+ * Q5_0, Q5_1, Q4_K, Q5_K, Q6_K or IQ4_NL) and returns at once with a handle that is still loading: a
+ * thread of the library reads the file. What is wrong with the file comes out of reattn_model_wait. Until loading has ended, calls
  * that need the model give REATTN_E_BUSY; if it failed, they give what it failed with. With
  * header_only everything happens here and nothing is left to wait for.
  * path: `path_bytes` bytes. options may be NULL: the defaults. The caller owns *out_model.
@@ -367,7 +367,7 @@ enum {
   REATTN_SCORING_NATIVE = 0, /* queries and keys are compared as the cache holds keys */
   REATTN_SCORING_INT8 = 1    /* in int8, each 128 keys with a scale; faster and close to native. The
                                 cache holds these keys besides: + 1/4 of an F16 one. REATTN_E_UNSUPPORTED
-                                where the device does not have it (the CPU) */
+                                where the device does not have it */
 };
 
 /* Settings of the method. In every step the model attends to the first n_global tokens, to the last
