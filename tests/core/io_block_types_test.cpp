@@ -41,7 +41,7 @@ TEST_P(BlockTypes, AreWhatTheGgufPackageReads) {
 INSTANTIATE_TEST_SUITE_P(Gguf, BlockTypes,
                          testing::Values("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K",
                                          "Q6_K", "IQ4_NL"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& type) { return std::string(type.param); });
 
 }  // namespace
 }  // namespace reattn::io
