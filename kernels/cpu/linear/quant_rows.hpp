@@ -11,7 +11,7 @@ namespace reattn::kernels::cpu {
 // Whether dot_quantised() knows a type: Q8_0, Q4_0 and Q4_1.
 bool has_quantised_dot(DType type);
 
-// Input rows in blocks of 32. Where the machine has AVX-512 VNNI they become integers of 24 bits, the greatest of a block 8,355,711:
+// Input rows in blocks of 32. Where the machine has AVX-512 VNNI they become integers of 24 bits, the greatest of a block kRoundedMost:
 // no coarser than floats of the block's largest exponent. Elsewhere they stay floats.
 size_t rounded_bytes(int64_t n_x, int64_t n_cols);
 void round_rows(const float* x, int64_t n_x, int64_t n_cols, DType weights, std::byte* rounded);
