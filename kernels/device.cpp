@@ -82,8 +82,18 @@ void Device::mlp(Stream& s, const MlpArgs& a) {
   rms_norm(s, {a.x, a.norm, a.n_rows, a.n_embd, a.eps, a.normed});
   matmul(s, {a.normed, a.n_rows, a.gate, nullptr, a.gate_out, false});
   matmul(s, {a.normed, a.n_rows, a.up, nullptr, a.up_out, false});
-  swiglu(s, {a.gate_out, a.up_out, a.n_rows * a.n_ff, a.gate_out});
-  matmul(s, {a.gate_out, a.n_rows, a.down, nullptr, a.x, true});
+  const SwigluArgs glu{a.gate_out, a.up_out, a.n_rows * a.n_ff, a.gate_out};
+  if (a.activation == Activation::kGelu) {
+    geglu(s, glu);
+  } else {
+    swiglu(s, glu);
+  }
+  if (!a.post_norm) {
+    matmul(s, {a.gate_out, a.n_rows, a.down, nullptr, a.x, true});
+    return;
+  }
+  matmul(s, {a.gate_out, a.n_rows, a.down, nullptr, a.normed, false});
+  rms_norm(s, {a.normed, a.post_norm, a.n_rows, a.n_embd, a.eps, a.x, true});
 }
 
 void Device::recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,

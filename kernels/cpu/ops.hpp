@@ -17,6 +17,7 @@ void embed(const Context& c, const EmbedArgs& a);
 void rms_norm(const Context& c, const RmsNormArgs& a);
 void matmul(const Context& c, const MatmulArgs& a);
 void swiglu(const Context& c, const SwigluArgs& a);
+void geglu(const Context& c, const SwigluArgs& a);
 void kv_append(const Context& c, const KvAppendArgs& a);
 void quantize_keys(const Context& c, const QuantizeKeysArgs& a);
 void score(const Context& c, const ScoreArgs& a);

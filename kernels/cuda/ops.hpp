@@ -18,6 +18,7 @@ void embed(Context&, const EmbedArgs&);
 void rms_norm(Context&, const RmsNormArgs&);
 void matmul(Context&, const MatmulArgs&);
 void swiglu(Context&, const SwigluArgs&);
+void geglu(Context&, const SwigluArgs&);
 void qkv(Context&, const QkvArgs&);
 void mlp(Context&, const MlpArgs&);
 void kv_append(Context&, std::span<const KvAppendArgs>);

@@ -49,6 +49,7 @@ class HostMemory final : public kernels::Device {
   void rms_norm(kernels::Stream&, const kernels::RmsNormArgs&) override { std::abort(); }
   void matmul(kernels::Stream&, const kernels::MatmulArgs&) override { std::abort(); }
   void swiglu(kernels::Stream&, const kernels::SwigluArgs&) override { std::abort(); }
+  void geglu(kernels::Stream&, const kernels::SwigluArgs&) override { std::abort(); }
   void kv_append(kernels::Stream&, std::span<const kernels::KvAppendArgs>) override {
     std::abort();
   }

@@ -235,6 +235,32 @@ TEST_F(CudaLinear, EmbedUnpacksExactly) {
   }
 }
 
+TEST_F(CudaLinear, GegluScaledEmbeddingsAndAddedNorms) {
+  constexpr int64_t kRows = 9, kCols = 577;
+  const std::vector<float> x = random_floats(kRows * kCols, 1, 3.0F),
+                           weight = random_floats(kCols, 2),
+                           before = random_floats(kRows * kCols, 3);
+  const DeviceArray<float> dx(x), dweight(weight), dbefore(before);
+  std::vector<float> want(before);
+  DeviceArray<float> out(before);
+  device().rms_norm(stream_, {dx.data(), dweight.data(), kRows, kCols, 1e-5F, out.data(), true});
+  reference::rms_norm({x.data(), weight.data(), kRows, kCols, 1e-5F, want.data(), true});
+  const auto expect_same = [&](float tolerance) {
+    const std::vector<float> got = out.download();
+    for (size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], tolerance) << i;
+  };
+  expect_same(1e-5F);
+  device().geglu(stream_, {dx.data(), dbefore.data(), kRows * kCols, out.data()});
+  reference::geglu({x.data(), before.data(), kRows * kCols, want.data()});
+  expect_same(2e-5F);
+  const TwinMatrix table(DType::kF16, 40, kCols, 4);
+  const std::vector<int32_t> ids{39, 0, 17, 17, 3, 1, 2, 4, 5};
+  const DeviceArray<int32_t> dids(ids);
+  device().embed(stream_, {table.on_device(), dids.data(), kRows, out.data(), 2.5F});
+  reference::embed({table.host.matrix(), ids.data(), kRows, want.data(), 2.5F});
+  expect_same(0);
+}
+
 TEST_F(CudaLinear, UploadsEveryTypeRounded) {
   for (const DType type : kAllTypes) {
     const TwinMatrix w(type, 1, 8192, 4);

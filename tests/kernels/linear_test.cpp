@@ -333,5 +333,46 @@ TEST(Swiglu, PassesNanOn) {
   for (size_t i = 0; i < 20; ++i) EXPECT_EQ(std::isnan(out[i]), i == 3 || i == 5 || i == 18) << i;
 }
 
+TEST(RmsNorm, AddsToWhatIsThere) {
+  Machine two(2);
+  const std::vector<float> x = random_floats(50 * 576, 1), weight = random_floats(576, 2);
+  std::vector<float> got = random_floats(50 * 576, 3), want = got;
+  RmsNormArgs a{x.data(), weight.data(), 50, 576, 1e-5F, got.data(), true};
+  rms_norm(two.context, a);
+  a.out = want.data();
+  reference::rms_norm(a);
+  for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(got[i], want[i], 4e-6F) << i;
+}
+
+TEST(Embed, Scales) {
+  Machine two(2);
+  const RandomMatrix w(DType::kQ8_0, 9, 64, 1);
+  const std::vector<int32_t> ids{8, 0, 3};
+  std::vector<float> plain(3 * 64), got(3 * 64), want(3 * 64);
+  embed(two.context, {w.matrix(), ids.data(), 3, plain.data()});
+  embed(two.context, {w.matrix(), ids.data(), 3, got.data(), 3.5F});
+  reference::embed({w.matrix(), ids.data(), 3, want.data(), 3.5F});
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_EQ(got[i], 3.5F * plain[i]) << i;
+    ASSERT_NEAR(got[i], want[i], 2e-6F) << i;
+  }
+}
+
+TEST(Geglu, EqualsTheReference) {
+  Machine two(2);
+  for (const int64_t n : {1, 7, 64, 40'001}) {
+    std::vector<float> gate = random_floats(n, 1, 4.0F);
+    const std::vector<float> up = random_floats(n, 2);
+    gate[0] = -60;  // far out on either side
+    gate[static_cast<size_t>(n - 1)] = n > 1 ? 60.0F : -60.0F;
+    std::vector<float> got(gate.size()), want(gate.size());
+    geglu(two.context, {gate.data(), up.data(), n, got.data()});
+    reference::geglu({gate.data(), up.data(), n, want.data()});
+    for (size_t i = 0; i < got.size(); ++i) {
+      ASSERT_NEAR(got[i], want[i], 2e-6F * (1 + std::fabs(want[i]))) << i << ' ' << gate[i];
+    }
+  }
+}
+
 }  // namespace
 }  // namespace reattn::kernels::cpu

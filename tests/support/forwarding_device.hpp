@@ -36,6 +36,7 @@ class ForwardingDevice : public kernels::Device {
   void rms_norm(Stream& s, const kernels::RmsNormArgs& a) override { to_->rms_norm(s, a); }
   void matmul(Stream& s, const kernels::MatmulArgs& a) override { to_->matmul(s, a); }
   void swiglu(Stream& s, const kernels::SwigluArgs& a) override { to_->swiglu(s, a); }
+  void geglu(Stream& s, const kernels::SwigluArgs& a) override { to_->geglu(s, a); }
   void kv_append(Stream& s, std::span<const kernels::KvAppendArgs> a) override {
     to_->kv_append(s, a);
   }

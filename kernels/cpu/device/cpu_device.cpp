@@ -21,6 +21,7 @@ class CpuDevice final : public cpu::HostDevice {
   void rms_norm(Stream& s, const RmsNormArgs& a) override { cpu::rms_norm(context(s), a); }
   void matmul(Stream& s, const MatmulArgs& a) override { cpu::matmul(context(s), a); }
   void swiglu(Stream& s, const SwigluArgs& a) override { cpu::swiglu(context(s), a); }
+  void geglu(Stream& s, const SwigluArgs& a) override { cpu::geglu(context(s), a); }
   void kv_append(Stream& s, std::span<const KvAppendArgs> sequences) override {
     for (const KvAppendArgs& a : sequences) cpu::kv_append(context(s), a);
   }

@@ -20,6 +20,7 @@ class ReferenceDevice final : public cpu::HostDevice {
   void rms_norm(Stream& s, const RmsNormArgs& a) override { run(s, reference::rms_norm, a); }
   void matmul(Stream& s, const MatmulArgs& a) override { run(s, reference::matmul, a); }
   void swiglu(Stream& s, const SwigluArgs& a) override { run(s, reference::swiglu, a); }
+  void geglu(Stream& s, const SwigluArgs& a) override { run(s, reference::geglu, a); }
   void kv_append(Stream& s, std::span<const KvAppendArgs> sequences) override {
     for (const KvAppendArgs& a : sequences) run(s, reference::kv_append, a);
   }

@@ -1,4 +1,4 @@
-// RMSNorm of a row, SwiGLU, and the passes over logits, compiled for each vector instruction set.
+// RMSNorm of a row, SwiGLU and GeGLU, and the passes over logits, compiled for each vector instruction set.
 #include "kernels/cpu/linear/elementwise.hpp"
 
 #include <cmath>
@@ -52,21 +52,36 @@ void rms_norm_row_here(const float* x, const float* weight, int64_t n_cols, floa
   for (; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
 
-FloatVec silu_times(FloatVec gate, FloatVec up) {
+// gate / (1 + exp(power)) * up
+FloatVec gated(FloatVec gate, FloatVec power, FloatVec up) {
   const FloatTag d;
   // Exp is exact enough up to 88; beyond, the quotient is zero to within the smallest floats either
   // way.
-  const auto e = hn::Exp(d, hn::Min(hn::Neg(gate), hn::Set(d, 88.0F)));
+  const auto e = hn::Exp(d, hn::Min(power, hn::Set(d, 88.0F)));
   return hn::Mul(hn::Div(gate, hn::Add(e, hn::Set(d, 1.0F))), up);
 }
 
-void swiglu_range_here(const float* gate, const float* up, int64_t n_elements, float* out) {
+struct Silu {
+  static FloatVec times(FloatVec gate, FloatVec up) { return gated(gate, hn::Neg(gate), up); }
+};
+
+struct Gelu {
+  static FloatVec times(FloatVec gate, FloatVec up) {
+    const FloatTag d;
+    const auto cubic = hn::Mul(hn::Set(d, 0.044715F), hn::Mul(gate, hn::Mul(gate, gate)));
+    const auto power = hn::Mul(hn::Set(d, -1.5957691216F), hn::Add(gate, cubic));
+    return gated(gate, power, up);
+  }
+};
+
+template <class Activation>
+void glu_range(const float* gate, const float* up, int64_t n_elements, float* out) {
   const FloatTag d;
   const auto n = static_cast<size_t>(n_elements);
   const size_t lanes = hn::Lanes(d);
   size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    hn::StoreU(silu_times(hn::LoadU(d, gate + i), hn::LoadU(d, up + i)), d, out + i);
+    hn::StoreU(Activation::times(hn::LoadU(d, gate + i), hn::LoadU(d, up + i)), d, out + i);
   }
   if (i < n) {
     HWY_ALIGN float tail[3][HWY_MAX_BYTES / sizeof(float)] = {};
@@ -74,9 +89,17 @@ void swiglu_range_here(const float* gate, const float* up, int64_t n_elements, f
       tail[0][t - i] = gate[t];
       tail[1][t - i] = up[t];
     }
-    hn::Store(silu_times(hn::Load(d, tail[0]), hn::Load(d, tail[1])), d, tail[2]);
+    hn::Store(Activation::times(hn::Load(d, tail[0]), hn::Load(d, tail[1])), d, tail[2]);
     for (size_t t = i; t < n; ++t) out[t] = tail[2][t - i];
   }
+}
+
+void swiglu_range_here(const float* gate, const float* up, int64_t n, float* out) {
+  glu_range<Silu>(gate, up, n, out);
+}
+
+void geglu_range_here(const float* gate, const float* up, int64_t n, float* out) {
+  glu_range<Gelu>(gate, up, n, out);
 }
 
 float max_value_here(const float* x, int64_t n_elements) {
@@ -142,6 +165,7 @@ namespace reattn::kernels::cpu {
 
 HWY_EXPORT(rms_norm_row_here);
 HWY_EXPORT(swiglu_range_here);
+HWY_EXPORT(geglu_range_here);
 HWY_EXPORT(max_value_here);
 HWY_EXPORT(sum_exp_here);
 HWY_EXPORT(vector_instructions_here);
@@ -152,6 +176,10 @@ void rms_norm_row(const float* x, const float* weight, int64_t n, float eps, flo
 
 void swiglu_range(const float* gate, const float* up, int64_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(swiglu_range_here)(gate, up, n, out);
+}
+
+void geglu_range(const float* gate, const float* up, int64_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(geglu_range_here)(gate, up, n, out);
 }
 
 float max_value(const float* x, int64_t n) {

@@ -10,6 +10,8 @@ void rms_norm_row(const float* x, const float* weight, int64_t n, float eps, flo
 
 // out = gate / (1 + exp(-gate)) * up. out may be gate or up.
 void swiglu_range(const float* gate, const float* up, int64_t n, float* out);
+// The same with gelu, by tanh: gelu(x) = x / (1 + exp(−2 · sqrt(2 / pi) · (x + 0.044715 · x³))).
+void geglu_range(const float* gate, const float* up, int64_t n, float* out);
 
 // The largest of x; NaN counts as minus infinity, and so does an empty x.
 float max_value(const float* x, int64_t n);

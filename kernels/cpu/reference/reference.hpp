@@ -10,6 +10,7 @@ void rms_norm(const RmsNormArgs& a);
 void matmul(const MatmulArgs& a);
 void quantize_rows(const QuantizeRowsArgs& a);
 void swiglu(const SwigluArgs& a);
+void geglu(const SwigluArgs& a);
 void kv_append(const KvAppendArgs& a);
 void quantize_keys(const QuantizeKeysArgs& a);
 void restore_rows(const RestoreRowsArgs& a);

@@ -12,7 +12,9 @@ void rms_norm(const RmsNormArgs& a) {
     for (int64_t i = 0; i < a.n_cols; ++i) squares += static_cast<double>(x[i]) * x[i];
     const double root = std::sqrt(squares / static_cast<double>(a.n_cols) + a.eps);
     for (int64_t i = 0; i < a.n_cols; ++i) {
-      a.out[r * a.n_cols + i] = static_cast<float>(x[i] / root) * a.weight[i];
+      float& out = a.out[r * a.n_cols + i];
+      const float normed = static_cast<float>(x[i] / root) * a.weight[i];
+      out = a.accumulate ? out + normed : normed;
     }
   }
 }

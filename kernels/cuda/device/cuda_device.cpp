@@ -209,6 +209,7 @@ class CudaDevice final : public Device {
   void rms_norm(Stream& s, const RmsNormArgs& a) override { run(s, cuda::rms_norm, a); }
   void matmul(Stream& s, const MatmulArgs& a) override { run(s, cuda::matmul, a); }
   void swiglu(Stream& s, const SwigluArgs& a) override { run(s, cuda::swiglu, a); }
+  void geglu(Stream& s, const SwigluArgs& a) override { run(s, cuda::geglu, a); }
   void kv_append(Stream& s, std::span<const KvAppendArgs> a) override {
     run(s, cuda::kv_append, a);
   }

@@ -1,4 +1,4 @@
-// Embedding rows, RMSNorm, SwiGLU and rounding: each reads and writes memory once.
+// Embedding rows, RMSNorm, SwiGLU, GeGLU and rounding: each reads and writes memory once.
 #include "kernels/cuda/linear/elementwise.hpp"
 
 #include <algorithm>
@@ -51,7 +51,7 @@ __device__ void store_one(__half* p, float v) {
 template <DType t>
 __global__ void __launch_bounds__(kBlock)
     embed_kernel(const uint8_t* table, const int32_t* ids, int64_t n_cols, int64_t row_size,
-                 bool vectors, float* out) {
+                 bool vectors, float scale, float* out) {
   wait_for_previous();
   let_next_start();
   const uint8_t* row = table + max(ids[blockIdx.x], 0) * row_size;
@@ -60,6 +60,8 @@ __global__ void __launch_bounds__(kBlock)
     const int n = static_cast<int>(min(int64_t{8}, n_cols - 8 * i));
     float v[8] = {};
     load_eight<t>(row, i, n, v);
+#pragma unroll
+    for (float& element : v) element *= scale;
     float* to = out + 8 * i;
     if (n == 8 && vectors) {
       store_four(to, make_float4(v[0], v[1], v[2], v[3]));
@@ -141,6 +143,20 @@ __global__ void __launch_bounds__(kBlock)
     store_one(out + i, x[i] * scale * weight[i]);
 }
 
+// out += rms_norm(x), rows of any length and alignment.
+__global__ void __launch_bounds__(kBlock)
+    add_rms_norm_kernel(const float* x, const float* weight, int64_t n_cols, float eps, float* out) {
+  wait_for_previous();
+  let_next_start();
+  x += int64_t{blockIdx.x} * n_cols;
+  out += int64_t{blockIdx.x} * n_cols;
+  double squares = 0;
+  for (int64_t i = threadIdx.x; i < n_cols; i += kBlock)
+    squares += static_cast<double>(x[i]) * x[i];
+  const float scale = norm_scale(block_sum(squares), n_cols, eps);
+  for (int64_t i = threadIdx.x; i < n_cols; i += kBlock) out[i] += x[i] * scale * weight[i];
+}
+
 template <class Out>
 void launch_rms_norm(Context& ctx, const RmsNormArgs& a, Out* out) {
   if (a.n_rows == 0) return;
@@ -214,6 +230,18 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
+__global__ void __launch_bounds__(kBlock)
+    geglu_kernel(const float* gate, const float* up, int64_t n, float* out) {
+  wait_for_previous();
+  let_next_start();
+  const int64_t step = int64_t{gridDim.x} * kBlock;
+  for (int64_t i = int64_t{blockIdx.x} * kBlock + threadIdx.x; i < n; i += step) {
+    const float g = gate[i];
+    const float power = -1.5957691216F * (g + 0.044715F * g * g * g);
+    out[i] = g / (1.0F + expf(power)) * up[i];
+  }
+}
+
 template <class Out>
 __global__ void __launch_bounds__(kBlock)
     round_kernel(const float* x, int64_t n, bool vectors, Out* out) {
@@ -238,11 +266,18 @@ void embed(Context& ctx, const EmbedArgs& a) {
     launch_early(ctx, embed_kernel<decltype(t)::value>, "embed_kernel",
                  dim3(static_cast<unsigned>(a.n_rows)), kBlock, 0,
                  static_cast<const uint8_t*>(a.table.data), a.ids, n_cols,
-                 row_bytes(a.table.dtype, n_cols), n_cols % 4 == 0 && aligned(a.out), a.out);
+                 row_bytes(a.table.dtype, n_cols), n_cols % 4 == 0 && aligned(a.out), a.scale, a.out);
   });
 }
 
 void rms_norm(Context& ctx, const RmsNormArgs& a) {
+  if (a.accumulate) {
+    if (a.n_rows == 0) return;
+    launch_early(ctx, add_rms_norm_kernel, "add_rms_norm_kernel",
+                 dim3(static_cast<unsigned>(a.n_rows)), kBlock, 0, a.x, a.weight, a.n_cols, a.eps,
+                 a.out);
+    return;
+  }
   launch_rms_norm(ctx, a, a.out);
 }
 
@@ -255,6 +290,12 @@ void swiglu(Context& ctx, const SwigluArgs& a) {
   const bool vectors = aligned(a.gate) && aligned(a.up) && aligned(a.out);
   launch_early(ctx, swiglu_kernel, "swiglu_kernel", dim3(grid_for(ctx, (a.n + 3) / 4)), kBlock, 0,
                a.gate, a.up, a.n, vectors, a.out);
+}
+
+void geglu(Context& ctx, const SwigluArgs& a) {
+  if (a.n == 0) return;
+  launch_early(ctx, geglu_kernel, "geglu_kernel", dim3(grid_for(ctx, a.n)), kBlock, 0, a.gate, a.up,
+               a.n, a.out);
 }
 
 void swiglu_bf16(Context& ctx, const void* gate, const void* up, int64_t n, void* out) {

@@ -117,7 +117,8 @@ void mlp(Context& ctx, const MlpArgs& a) {
   check_matrix("mlp", "up", a.up, a.n_ff, a.n_embd);
   check_matrix("mlp", "down", a.down, a.n_embd, a.n_ff);
   if (a.n_rows == 0) return;
-  const bool known = gemv_knows(a.gate) && gemv_knows(a.up) && gemv_knows(a.down) &&
+  const bool plain = a.activation == Activation::kSilu && a.post_norm == nullptr;
+  const bool known = plain && gemv_knows(a.gate) && gemv_knows(a.up) && gemv_knows(a.down) &&
                      a.up.dtype == a.gate.dtype && a.down.dtype == a.gate.dtype && aligned(a.x) &&
                      aligned(a.norm) && aligned(a.normed) && aligned(a.gate_out) &&
                      aligned(a.up_out);
@@ -141,8 +142,18 @@ void mlp(Context& ctx, const MlpArgs& a) {
   rms_norm(ctx, {a.x, a.norm, a.n_rows, a.n_embd, a.eps, a.normed});
   matmul(ctx, {a.normed, a.n_rows, a.gate, nullptr, a.gate_out, false});
   matmul(ctx, {a.normed, a.n_rows, a.up, nullptr, a.up_out, false});
-  swiglu(ctx, {a.gate_out, a.up_out, a.n_rows * a.n_ff, a.gate_out});
-  matmul(ctx, {a.gate_out, a.n_rows, a.down, nullptr, a.x, true});
+  const SwigluArgs glu{a.gate_out, a.up_out, a.n_rows * a.n_ff, a.gate_out};
+  if (a.activation == Activation::kGelu) {
+    geglu(ctx, glu);
+  } else {
+    swiglu(ctx, glu);
+  }
+  if (a.post_norm == nullptr) {
+    matmul(ctx, {a.gate_out, a.n_rows, a.down, nullptr, a.x, true});
+    return;
+  }
+  matmul(ctx, {a.gate_out, a.n_rows, a.down, nullptr, a.normed, false});
+  rms_norm(ctx, {a.normed, a.post_norm, a.n_rows, a.n_embd, a.eps, a.x, true});
 }
 
 }  // namespace reattn::kernels::cuda

@@ -87,6 +87,7 @@ class Device {
   virtual void rms_norm(Stream& s, const RmsNormArgs& a) = 0;
   virtual void matmul(Stream& s, const MatmulArgs& a) = 0;
   virtual void swiglu(Stream& s, const SwigluArgs& a) = 0;
+  virtual void geglu(Stream& s, const SwigluArgs& a) = 0;
   virtual void kv_append(Stream& s, std::span<const KvAppendArgs> sequences) = 0;
   // Throws Error(kUnsupported) unless scores_int8().
   virtual void quantize_keys(Stream& s, std::span<const QuantizeKeysArgs> sequences);

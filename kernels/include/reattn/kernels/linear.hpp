@@ -1,26 +1,28 @@
-// Dense layers: embedding rows, RMSNorm, matrix products, SwiGLU; and what a layer does with them at once.
+// Dense layers: embedding rows, RMSNorm, matrix products, gated activations; and what a layer does with them at once.
 #pragma once
 
 #include "reattn/kernels/types.hpp"
 
 namespace reattn::kernels {
 
-// out[i] = table row ids[i], as f32. Ids have been checked against n_rows, or are what sample() wrote; of its −1 any row is made,
+// out[i] = table row ids[i] * scale, as f32. Ids have been checked against n_rows, or are what sample() wrote; of its −1 any row is made,
 // or Error(kInternal) thrown.
 struct EmbedArgs {
   Matrix table;        // [n_vocab, n_embd]
   const int32_t* ids;  // [n_rows]
   int64_t n_rows;
   float* out;  // [n_rows, n_embd]
+  float scale = 1;
 };
 
-// out = x / sqrt(mean(x^2) + eps) * weight, row by row. out may be x.
+// out = x / sqrt(mean(x^2) + eps) * weight (+ out, when accumulate), row by row. out may be x unless it accumulates.
 struct RmsNormArgs {
   const float* x;       // [n_rows, n_cols]
   const float* weight;  // [n_cols]
   int64_t n_rows, n_cols;
   float eps;
   float* out;  // [n_rows, n_cols]
+  bool accumulate = false;
 };
 
 // out = x · wᵀ (+ bias) (+ out, when accumulate). Rows of x and out may be strided.
@@ -40,7 +42,8 @@ struct QuantizeRowsArgs {
   Matrix to;    // F8, of the same shape; `data` and `scales` are written
 };
 
-// out = silu(gate) * up, element by element. out may be gate or up.
+// Of swiglu, out = silu(gate) * up; of geglu, out = gelu(gate) * up with
+// gelu(x) = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))). Element by element; out may be gate or up.
 struct SwigluArgs {
   const float* gate;  // [n]
   const float* up;    // [n]
@@ -65,7 +68,10 @@ struct QkvArgs {
   float* v_out;         // [n_rows, n_kv]
 };
 
-// The feed-forward part of a layer: normed = rms_norm(x), then x += (silu(normed · gateᵀ) * (normed · upᵀ)) · downᵀ.
+enum class Activation : int32_t { kSilu, kGelu };
+
+// The feed-forward part of a layer: normed = rms_norm(x), then x += (act(normed · gateᵀ) * (normed · upᵀ)) · downᵀ; with a
+// post_norm, what is added is rms_norm'ed by it first.
 // Rounding inside may differ from that of the single operations called one after the other.
 struct MlpArgs {
   float* x;  // [n_rows, n_embd] residual stream, added to
@@ -76,6 +82,8 @@ struct MlpArgs {
   float* normed;    // [n_rows, n_embd] working memory: undefined afterwards, as are the next two
   float* gate_out;  // [n_rows, n_ff]
   float* up_out;    // [n_rows, n_ff]
+  Activation activation = Activation::kSilu;
+  const float* post_norm = nullptr;  // [n_embd] or null
 };
 
 }  // namespace reattn::kernels
