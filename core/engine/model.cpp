@@ -38,6 +38,8 @@ uint64_t config_checksum(const model::Config& c) {
   add(c.norm_eps);
   add(c.rope_freq_base);
   add(c.rope_layout);
+  sum.update(c.rope_factors.data(), c.rope_factors.size() * sizeof(float));
+  if (c.n_sliding > 0) add(c.n_sliding);
   return sum.value();
 }
 

@@ -1,6 +1,8 @@
 #include "core/model/config.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 #include <string_view>
 
 #include "core/base/quote.hpp"
@@ -15,25 +17,71 @@ constexpr uint64_t kMaxVocab = 1 << 24;
 
 // Settings that change what the numbers mean and that this decoder does not have.
 void refuse_unknown_features(const io::Gguf& file, const std::string& arch) {
+  const auto refuse = [&](std::string_view key, std::string_view what) {
+    fail(ErrorCode::kUnsupported, file.path(), ": '", key, "' asks for ", what,
+         ", which this build does not have");
+  };
   for (const io::Entry& e : file.entries()) {
     const std::string_view key = e.key;
     if (!key.starts_with(arch + ".")) continue;
     const std::string_view rest = key.substr(arch.size() + 1);
-    if (rest.starts_with("rope.scaling.")) {
-      if (rest == "rope.scaling.type" && file.get_string(key) == "none") continue;
-      if (rest == "rope.scaling.finetuned") continue;
-      fail(ErrorCode::kUnsupported, file.path(), ": '", key,
-           "' asks for RoPE scaling, which this build does not have");
-    }
-    if (rest == "expert_count" && file.get_uint(key) > 0) {
-      fail(ErrorCode::kUnsupported, file.path(), ": '", key,
-           "' asks for experts, which this build does not have");
-    }
-    if (rest == "attention.sliding_window" && file.get_uint(key) > 0) {
-      fail(ErrorCode::kUnsupported, file.path(), ": '", key,
-           "' asks for sliding windows, which this build does not have");
+    if (rest == "rope.scaling.type") {
+      const std::string_view type = file.get_string(key);
+      if (type != "none" && type != "linear") {
+        refuse(key, concat("RoPE scaling of type '", base::printable(type), "'"));
+      }
+    } else if (rest == "rope.scaling.attn_factor" && file.get_float(key) != 1) {
+      refuse(key, "scaled attention");
+    } else if (rest == "expert_count" && file.get_uint(key) > 0) {
+      refuse(key, "experts");
+    } else if (rest.ends_with("logit_softcapping") && file.get_float(key) != 0) {
+      refuse(key, "capped logits");
     }
   }
+}
+
+// What the RoPE frequencies are divided by: a tensor (Llama 3's scaling), or one number for all.
+std::vector<float> rope_factors(const io::Gguf& file, const Config& c) {
+  const auto n = static_cast<size_t>(c.head_dim / 2);
+  const std::string scaling = c.architecture + ".rope.scaling.";
+  const std::string_view type = file.find_string(scaling + "type").value_or("none");
+  const io::TensorInfo* t = file.find_tensor("rope_freqs.weight");
+  if (!t) {
+    if (type != "linear") return {};
+    return std::vector<float>(n, static_cast<float>(file.get_float(scaling + "factor", 1, 1e6)));
+  }
+  if (t->dtype != kernels::DType::kF32 || t->shape != std::vector{c.head_dim / 2}) {
+    fail(ErrorCode::kFormat, file.path(), ": tensor '", t->name, "' is ", t->shape_text(), " of ",
+         kernels::dtype_info(t->dtype).name, ", expected [", c.head_dim / 2, "] of F32");
+  }
+  if (type == "linear") {
+    fail(ErrorCode::kFormat, file.path(), ": both '", scaling, "type' and tensor '", t->name,
+         "' scale RoPE");
+  }
+  std::vector<float> factors(n);
+  file.read_tensor(*t, std::as_writable_bytes(std::span(factors)));
+  for (size_t i = 0; i < n; ++i) {
+    if (!(factors[i] >= 1e-6F && factors[i] <= 1e6F)) {
+      fail(ErrorCode::kFormat, file.path(), ": tensor '", t->name, "' holds ", factors[i],
+           " (element ", i, "), allowed are 1e-6 to 1e6");
+    }
+  }
+  return factors;
+}
+
+// Of layers that see a sliding window. Where all do, the window is what the model can be used with at all.
+void read_sliding_window(const io::Gguf& file, Config& c) {
+  const std::string key = c.architecture + ".attention.sliding_window";
+  const auto window = static_cast<int64_t>(file.find_uint(key, 0, INT32_MAX).value_or(0));
+  if (c.family.global_every == 0) {
+    if (window > 0) c.n_window = std::min(c.n_window, window);
+    return;
+  }
+  if (window == 0) {
+    fail(ErrorCode::kFormat, file.path(), ": key '", key, "' is missing or 0, the family '",
+         c.architecture, "' has layers with sliding windows");
+  }
+  c.n_sliding = window;
 }
 
 }  // namespace
@@ -66,10 +114,12 @@ void check_shape(const Config& c) {
 Config config_from_gguf(const io::Gguf& file) {
   Config c;
   c.architecture = file.get_string("general.architecture");
-  if (c.architecture != "llama") {
+  const Family* family = find_family(c.architecture);
+  if (!family) {
     fail(ErrorCode::kUnsupported, file.path(), ": general.architecture is '",
-         base::printable(c.architecture), "', this build reads 'llama'");
+         base::printable(c.architecture), "', this build reads ", family_names());
   }
+  c.family = *family;
   if (const auto name = file.find_string("general.name")) c.name = base::printable(*name);
   const std::string prefix = c.architecture + ".";
   const auto key = [&](const char* name) { return prefix + name; };
@@ -124,11 +174,15 @@ Config config_from_gguf(const io::Gguf& file) {
   c.norm_eps =
       static_cast<float>(file.get_float(key("attention.layer_norm_rms_epsilon"), 0.0, 1.0));
   c.rope_freq_base = file.find_float(key("rope.freq_base"), 1.0, 1e12).value_or(10000.0);
-  c.rope_layout =
-      kernels::RopeLayout::kInterleaved;  // llama files hold Q and K rows permuted for it
+  c.rope_layout = family->rope_layout;
   c.tied_embeddings = file.find_tensor("output.weight") == nullptr;
-  c.softmax_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+  const bool by_width = c.n_layers == family->n_layers_scaled_by_width;
+  c.softmax_scale =
+      1.0f / std::sqrt(static_cast<float>(by_width ? c.n_embd / c.n_heads : c.head_dim));
+  if (family->scales_embeddings) c.embedding_scale = std::sqrt(static_cast<float>(c.n_embd));
   refuse_unknown_features(file, c.architecture);
+  c.rope_factors = rope_factors(file, c);
+  read_sliding_window(file, c);
   return c;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/io/gguf.hpp"
+#include "core/model/family.hpp"
 #include "reattn/kernels/attend.hpp"
 
 namespace reattn::model {
@@ -25,7 +26,17 @@ struct Config {
   double rope_freq_base = 0;
   kernels::RopeLayout rope_layout = kernels::RopeLayout::kInterleaved;
   bool tied_embeddings = false;  // the output matrix is the embedding table
-  float softmax_scale = 0;       // 1/sqrt(head_dim)
+  float softmax_scale = 0;       // 1/sqrt(head_dim), of most
+  Family family;                 // of `architecture`
+  float embedding_scale = 1;
+  std::vector<float>
+      rope_factors;  // [head_dim / 2] that the frequencies are divided by; empty: none
+  // Layers that see the last n_sliding tokens only, with a RoPE base of their own; 0: there are none.
+  int64_t n_sliding = 0;
+
+  bool slides(int64_t layer) const {
+    return n_sliding > 0 && (layer + 1) % family.global_every != 0;
+  }
 };
 
 // Reads and checks the hyper-parameters. Throws Error(kUnsupported) for an unknown architecture and

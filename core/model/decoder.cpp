@@ -18,7 +18,11 @@ int64_t rows_at_once(const select::Settings& s, const kernels::Device& device) {
 }
 
 select::StepShape step_shape(const Config& c, const select::Settings& s, int64_t max_rows) {
-  return {c.n_layers, c.n_heads, max_rows / s.chunk};
+  select::StepShape shape{c.n_layers, c.n_heads, max_rows / s.chunk};
+  if (c.n_sliding > 0) {
+    for (int64_t layer = 0; layer < c.n_layers; ++layer) shape.sliding.push_back(c.slides(layer));
+  }
+  return shape;
 }
 
 size_t activation_bytes(const Config& c, int64_t max_rows) {
@@ -109,7 +113,7 @@ void Decoder::begin_sampled(kernels::Stream& stream, int64_t begin, const cache:
 }
 
 void Decoder::embed(kernels::Stream& stream, const int32_t* ids) {
-  device_->embed(stream, {weights_.embedding(), ids, n_rows_, x_});
+  device_->embed(stream, {weights_.embedding(), ids, n_rows_, x_, config_.embedding_scale});
 }
 
 void Decoder::append(kernels::Stream& stream) {
@@ -130,6 +134,21 @@ void Decoder::append(kernels::Stream& stream) {
   }
   device_->kv_append(stream, appends_);
   if (!completed_.empty()) device_->quantize_keys(stream, completed_);
+}
+
+void Decoder::norm_heads(kernels::Stream& stream, float* x, const float* weight, int64_t n_heads) {
+  device_->rms_norm(stream, {x, weight, n_rows_ * n_heads, config_.head_dim, config_.norm_eps, x});
+}
+
+void Decoder::attend(kernels::Stream& stream) {
+  select::AttentionShape shape{static_cast<int32_t>(config_.n_heads), config_.softmax_scale,
+                               rope_->table()};
+  if (config_.slides(layer_)) {
+    shape.rope = rope_->sliding_table();
+    selector_.slide_attend(stream, shape, config_.n_sliding, q_, pages_, attended_);
+  } else {
+    selector_.recall_attend(stream, shape, layer_, q_, pages_, attended_);
+  }
 }
 
 bool Decoder::run_layer(kernels::Stream& stream) {
@@ -154,12 +173,16 @@ bool Decoder::run_layer(kernels::Stream& stream) {
                  .k_out = k_,
                  .v_out = v_});
 
+  if (w.q_norm) norm_heads(stream, q_, w.q_norm, config_.n_heads);
+  if (w.k_norm) norm_heads(stream, k_, w.k_norm, config_.n_kv_heads);
   append(stream);
-
-  const select::AttentionShape shape{static_cast<int32_t>(config_.n_heads), config_.softmax_scale,
-                                     rope_->table()};
-  selector_.recall_attend(stream, shape, layer_, q_, pages_, attended_);
-  d.matmul(stream, {attended_, n, w.attn_output, nullptr, x_, true});
+  attend(stream);
+  if (w.attn_post_norm) {
+    d.matmul(stream, {attended_, n, w.attn_output, nullptr, normed_, false});
+    d.rms_norm(stream, {normed_, w.attn_post_norm, n, config_.n_embd, config_.norm_eps, x_, true});
+  } else {
+    d.matmul(stream, {attended_, n, w.attn_output, nullptr, x_, true});
+  }
 
   d.mlp(stream, {.x = x_,
                  .n_rows = n,
@@ -172,7 +195,9 @@ bool Decoder::run_layer(kernels::Stream& stream) {
                  .down = w.down,
                  .normed = normed_,
                  .gate_out = gate_,
-                 .up_out = up_});
+                 .up_out = up_,
+                 .activation = config_.family.activation,
+                 .post_norm = w.ffn_post_norm});
   return ++layer_ == config_.n_layers;
 }
 

@@ -82,6 +82,10 @@ class Decoder {
   // The layer's keys and values into the caches.
   void append(kernels::Stream& stream);
   void embed(kernels::Stream& stream, const int32_t* ids);
+  // Each head of the step's queries or keys, [n_rows, n_heads, head_dim], in place.
+  void norm_heads(kernels::Stream& stream, float* x, const float* weight, int64_t n_heads);
+  // attended_ of the layer.
+  void attend(kernels::Stream& stream);
   // A token for each of the arguments, in device memory.
   const Sampled* draw(kernels::Stream& stream, std::span<kernels::SampleArgs> args);
   // Logits of rows [row, row + n_rows).

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <initializer_list>
 #include <set>
 #include <string>
 
@@ -91,6 +92,7 @@ class Plan {
   using TakeVector = std::function<void(const float*)>;
   struct Item {
     const io::TensorInfo* tensor;
+    int64_t first_row;  // of the tensor; all of it where another item does not have the rest
     Held held;          // in device memory; of a vector: one row
     TakeMatrix matrix;  // one of the two
     TakeVector vector;
@@ -98,12 +100,31 @@ class Plan {
 
   Plan(const io::Gguf& file, const kernels::Device& device) : file_(file), device_(device) {}
 
-  void matrix(const std::string& name, int64_t n_rows, int64_t n_cols, kernels::Matrix* to,
-              WeightType type = WeightType::kAuto) {
+  struct Rows {
+    int64_t n;
+    kernels::Matrix* to;
+  };
+  // A matrix, or several whose rows lie one after the other in one tensor.
+  void matrices(const std::string& name, std::initializer_list<Rows> parts, int64_t n_cols,
+                WeightType type = WeightType::kAuto) {
+    int64_t n_rows = 0;
+    for (const Rows& part : parts) n_rows += part.n;
     const io::TensorInfo& t = take(name, {n_cols, n_rows});
     const DType held = type == WeightType::kF8 ? DType::kF8 : device_.weight_type(t.dtype);
-    items_.push_back(
-        {&t, {held, n_rows, n_cols}, [to](const kernels::Matrix& m) { *to = m; }, nullptr});
+    int64_t first = 0;
+    for (const Rows& part : parts) {
+      kernels::Matrix* to = part.to;
+      items_.push_back({&t,
+                        first,
+                        {held, part.n, n_cols},
+                        [to](const kernels::Matrix& m) { *to = m; },
+                        nullptr});
+      first += part.n;
+    }
+  }
+  void matrix(const std::string& name, int64_t n_rows, int64_t n_cols, kernels::Matrix* to,
+              WeightType type = WeightType::kAuto) {
+    matrices(name, {{n_rows, to}}, n_cols, type);
   }
   void vector(const std::string& name, int64_t n, const float** to) {
     const io::TensorInfo& t = take(name, {n});
@@ -111,20 +132,18 @@ class Plan {
       fail(ErrorCode::kUnsupported, file_.path(), ": tensor '", name, "' is a ",
            kernels::dtype_info(t.dtype).name, " vector, this build reads F32, F16 and BF16 ones");
     }
-    items_.push_back({&t, {DType::kF32, 1, n}, nullptr, [to](const float* p) { *to = p; }});
+    items_.push_back({&t, 0, {DType::kF32, 1, n}, nullptr, [to](const float* p) { *to = p; }});
   }
-  void optional_vector(const std::string& name, int64_t n, const float** to) {
-    if (file_.find_tensor(name)) vector(name, n, to);
+  void bias(const std::string& name, int64_t n, Bias has, const float** to) {
+    if (has == Bias::kNone || (has == Bias::kOptional && !file_.find_tensor(name))) return;
+    vector(name, n, to);
   }
-  void refuse_others() const {
+  void refuse_others(const std::string& architecture) const {
     for (const io::TensorInfo& t : file_.tensors()) {
-      if (t.name == "rope_freqs.weight") {
-        fail(ErrorCode::kUnsupported, file_.path(), ": tensor '", t.name,
-             "' asks for RoPE scaling, which this build does not have");
-      }
+      if (t.name == "rope_freqs.weight") continue;  // read with the hyper-parameters
       if (!names_.contains(t.name)) {
-        fail(ErrorCode::kFormat, file_.path(), ": tensor '", t.name,
-             "' has no place in a llama model");
+        fail(ErrorCode::kFormat, file_.path(), ": tensor '", t.name, "' has no place in a ",
+             architecture, " model");
       }
     }
   }
@@ -168,6 +187,7 @@ struct Places {
 Plan make_plan(const io::Gguf& file, const Config& c, WeightType type,
                const kernels::Device& device, const Places& to) {
   check_weight_type(device, type);
+  const Family& f = c.family;
   Plan plan(file, device);
   plan.matrix("token_embd.weight", c.n_vocab, c.n_embd, to.embedding);
   plan.vector("output_norm.weight", c.n_embd, to.output_norm);
@@ -178,19 +198,34 @@ Plan make_plan(const io::Gguf& file, const Config& c, WeightType type,
     const std::string p = concat("blk.", i, ".");
     LayerWeights& w = (*to.layers)[i];
     plan.vector(p + "attn_norm.weight", c.n_embd, &w.attn_norm);
-    plan.matrix(p + "attn_q.weight", n_q, c.n_embd, &w.q, type);
-    plan.matrix(p + "attn_k.weight", n_kv, c.n_embd, &w.k, type);
-    plan.matrix(p + "attn_v.weight", n_kv, c.n_embd, &w.v, type);
-    plan.optional_vector(p + "attn_q.bias", n_q, &w.q_bias);
-    plan.optional_vector(p + "attn_k.bias", n_kv, &w.k_bias);
-    plan.optional_vector(p + "attn_v.bias", n_kv, &w.v_bias);
+    if (f.fused_qkv) {
+      plan.matrices(p + "attn_qkv.weight", {{n_q, &w.q}, {n_kv, &w.k}, {n_kv, &w.v}}, c.n_embd,
+                    type);
+    } else {
+      plan.matrix(p + "attn_q.weight", n_q, c.n_embd, &w.q, type);
+      plan.matrix(p + "attn_k.weight", n_kv, c.n_embd, &w.k, type);
+      plan.matrix(p + "attn_v.weight", n_kv, c.n_embd, &w.v, type);
+    }
+    plan.bias(p + "attn_q.bias", n_q, f.qkv_bias, &w.q_bias);
+    plan.bias(p + "attn_k.bias", n_kv, f.qkv_bias, &w.k_bias);
+    plan.bias(p + "attn_v.bias", n_kv, f.qkv_bias, &w.v_bias);
+    if (f.qk_norm) {
+      plan.vector(p + "attn_q_norm.weight", c.head_dim, &w.q_norm);
+      plan.vector(p + "attn_k_norm.weight", c.head_dim, &w.k_norm);
+    }
     plan.matrix(p + "attn_output.weight", c.n_embd, n_q, &w.attn_output, type);
+    if (f.post_norms) plan.vector(p + "post_attention_norm.weight", c.n_embd, &w.attn_post_norm);
     plan.vector(p + "ffn_norm.weight", c.n_embd, &w.ffn_norm);
-    plan.matrix(p + "ffn_gate.weight", c.n_ff, c.n_embd, &w.gate, type);
-    plan.matrix(p + "ffn_up.weight", c.n_ff, c.n_embd, &w.up, type);
+    if (f.fused_gate_up) {
+      plan.matrices(p + "ffn_up.weight", {{c.n_ff, &w.gate}, {c.n_ff, &w.up}}, c.n_embd, type);
+    } else {
+      plan.matrix(p + "ffn_gate.weight", c.n_ff, c.n_embd, &w.gate, type);
+      plan.matrix(p + "ffn_up.weight", c.n_ff, c.n_embd, &w.up, type);
+    }
     plan.matrix(p + "ffn_down.weight", c.n_embd, c.n_ff, &w.down, type);
+    if (f.post_norms) plan.vector(p + "post_ffw_norm.weight", c.n_embd, &w.ffn_post_norm);
   }
-  plan.refuse_others();
+  plan.refuse_others(c.architecture);
   return plan;
 }
 
@@ -222,23 +257,25 @@ Weights::Weights(const io::Gguf& file, const Config& config, WeightType type,
     const kernels::DTypeInfo block = kernels::dtype_info(t.dtype);
     const auto unit = static_cast<size_t>(block.block_bytes);
     const bool by_rows = item.held.type == DType::kF8;  // a row's scale needs all of it
-    const auto row = static_cast<size_t>(kernels::row_bytes(t.dtype, t.shape[0]));
-    const size_t whole = by_rows ? row : unit;
+    const auto row = static_cast<uint64_t>(kernels::row_bytes(t.dtype, t.shape[0]));
+    const size_t whole = by_rows ? static_cast<size_t>(row) : unit;
     const size_t piece = std::max(kReadBytes / whole, size_t{1}) * whole;
     device::Buffer buffer(device, item.held.bytes());
     const kernels::Matrix held = item.held.at(buffer.as<std::byte>());
-    for (uint64_t at = 0; at < t.n_bytes;) {
+    const uint64_t begin = static_cast<uint64_t>(item.first_row) * row;
+    const uint64_t n_bytes = static_cast<uint64_t>(item.held.n_rows) * row;
+    for (uint64_t at = 0; at < n_bytes;) {
       if (observer.cancel && observer.cancel->load()) {
         fail(ErrorCode::kCancelled, file.path(), ": loading was cancelled");
       }
-      const size_t n = static_cast<size_t>(std::min<uint64_t>(t.n_bytes - at, piece));
+      const size_t n = static_cast<size_t>(std::min<uint64_t>(n_bytes - at, piece));
       staging.resize(n);
-      file.file().read_at(t.offset + at, staging);
+      file.file().read_at(t.offset + begin + at, staging);
       sum.update(staging.data(), n);
       if (const int64_t bad = first_not_finite(t.dtype, staging); bad >= 0) {
         fail(ErrorCode::kFormat, file.path(), ": tensor '", t.name,
              "' holds a number that is not finite", " (element or block ",
-             static_cast<int64_t>(at / unit) + bad, ")");
+             static_cast<int64_t>((begin + at) / unit) + bad, ")");
       }
       const auto elements_of = [&](uint64_t bytes) {
         return static_cast<int64_t>(bytes / unit) * block.block_elements;

@@ -19,10 +19,14 @@ struct LayerWeights {
   const float* q_bias = nullptr;     // [n_heads * head_dim] or null; likewise below
   const float* k_bias = nullptr;
   const float* v_bias = nullptr;
-  kernels::Matrix attn_output;      // [n_embd, n_heads * head_dim]
-  const float* ffn_norm = nullptr;  // [n_embd]
-  kernels::Matrix gate, up;         // [n_ff, n_embd]
-  kernels::Matrix down;             // [n_embd, n_ff]
+  const float* q_norm = nullptr;  // [head_dim] or null; likewise below
+  const float* k_norm = nullptr;
+  kernels::Matrix attn_output;            // [n_embd, n_heads * head_dim]
+  const float* attn_post_norm = nullptr;  // [n_embd] or null
+  const float* ffn_norm = nullptr;        // [n_embd]
+  kernels::Matrix gate, up;               // [n_ff, n_embd]
+  kernels::Matrix down;                   // [n_embd, n_ff]
+  const float* ffn_post_norm = nullptr;   // [n_embd] or null
 };
 
 // What the thread that loads reports, and how it is stopped.

@@ -135,6 +135,38 @@ void Selector::recall_attend(kernels::Stream& stream, const AttentionShape& shap
   device_->attend(stream, attends_);
 }
 
+void Selector::slide_attend(kernels::Stream& stream, const AttentionShape& shape, int64_t n_window,
+                            const float* q, std::span<const kernels::KvPages> pages, float* out) {
+  attends_.clear();
+  for (const Chunk& chunk : chunks_) {
+    const kernels::KvPages& part = pages[chunk.part];
+    const int64_t begin = chunk.at.n_tokens - chunk.n_rows;
+    for (int64_t row = 0; row < chunk.n_rows;) {
+      const int64_t n_left = chunk.n_rows - row, n_filling = n_window - (begin + row);
+      const int64_t n = n_filling > 0 ? std::min(n_left, n_filling) : 1;
+      const int64_t end = begin + row + n;
+      const int64_t at = (chunk.row + row) * shape.n_heads * part.head_dim;
+      attends_.push_back({
+          .q = q + at,
+          .n_queries = n,
+          .n_heads = shape.n_heads,
+          .pages = part,
+          .n_tokens = end,
+          .n_global = 0,
+          .recalled = nullptr,
+          .n_recalled = nullptr,
+          .local_begin = std::max<int64_t>(0, end - n_window),
+          .rope = shape.rope,
+          .scale = shape.scale,
+          .out = out + at,
+          .int8_end = part.v8 ? kernels::complete_blocks(end) : 0,
+      });
+      row += n;
+    }
+  }
+  device_->attend(stream, attends_);
+}
+
 bool Selector::any_recalls(std::span<const Chunk> chunks, const Settings& settings) {
   return std::any_of(chunks.begin(), chunks.end(),
                      [&](const Chunk& c) { return recalls(c, settings); });
@@ -145,8 +177,9 @@ size_t Selector::found_bytes() const {
          sizeof(int32_t);
 }
 
-Selector::Anchors Selector::unpack(const int32_t* found, size_t n_layers,
+Selector::Anchors Selector::unpack(const int32_t* found, const StepShape& shape,
                                    std::span<const Chunk> chunks, const Settings& settings) {
+  const auto n_layers = static_cast<size_t>(shape.n_layers);
   const size_t n_chunks = chunks.size();
   Anchors out(n_layers, std::vector<std::vector<Anchor>>(n_chunks));
   if (!any_recalls(chunks, settings)) return out;
@@ -154,6 +187,7 @@ Selector::Anchors Selector::unpack(const int32_t* found, size_t n_layers,
   const int32_t* anchors = found + n_layers * n_chunks;
   const int32_t* votes = anchors + n_layers * n_chunks * n_anchors;
   for (size_t layer = 0; layer < n_layers; ++layer) {
+    if (!shape.recalls(layer)) continue;
     for (size_t c = 0; c < n_chunks; ++c) {
       if (!recalls(chunks[c], settings)) continue;
       const size_t at = layer * n_chunks + c;
@@ -173,19 +207,19 @@ Selector::Anchors Selector::read_anchors(kernels::Stream& stream) const {
     found.resize(found_bytes() / sizeof(int32_t));
     device_->download(stream, found.data(), found_.as(), found_bytes());
   }
-  return unpack(found.data(), static_cast<size_t>(shape_.n_layers), chunks_, settings_);
+  return unpack(found.data(), shape_, chunks_, settings_);
 }
 
 void Selector::start_read(kernels::Stream& stream, AnchorRead& to) const {
   to.chunks_ = chunks_;
   to.settings_ = settings_;
-  to.n_layers_ = static_cast<size_t>(shape_.n_layers);
+  to.shape_ = shape_;
   if (!to.transfer_) to.transfer_ = device_->make_transfer(found_bytes());
   to.transfer_->start(stream, found_.as(), found_bytes());
 }
 
 Selector::Anchors Selector::AnchorRead::wait() const {
-  return unpack(static_cast<const int32_t*>(transfer_->wait()), n_layers_, chunks_, settings_);
+  return unpack(static_cast<const int32_t*>(transfer_->wait()), shape_, chunks_, settings_);
 }
 
 }  // namespace reattn::select

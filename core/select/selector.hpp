@@ -44,7 +44,10 @@ struct AttentionShape {
 struct StepShape {
   int64_t n_layers;
   int64_t n_heads;
-  int64_t n_chunks;  // of settings.chunk tokens
+  int64_t n_chunks;                // of settings.chunk tokens
+  std::vector<bool> sliding = {};  // [n_layers] those that recall nothing; empty: all recall
+
+  bool recalls(size_t layer) const { return sliding.empty() || !sliding[layer]; }
 };
 
 // Holds the working memory of the selection; for one step at a time.
@@ -62,6 +65,11 @@ class Selector {
   void recall_attend(kernels::Stream& stream, const AttentionShape& shape, int64_t layer,
                      const float* q, std::span<const kernels::KvPages> pages, float* out);
 
+  // The same of a layer whose tokens see the last n_window ones, themselves included, and nothing else. A row at a time once the
+  // window is full: the rows of a chunk then see different beginnings.
+  void slide_attend(kernels::Stream& stream, const AttentionShape& shape, int64_t n_window,
+                    const float* q, std::span<const kernels::KvPages> pages, float* out);
+
   // The anchors of all layers, after the last one: [n_layers][n_chunks], most voted first; none where nothing was recalled.
   using Anchors = std::vector<std::vector<std::vector<Anchor>>>;
   Anchors read_anchors(kernels::Stream& stream) const;
@@ -77,7 +85,7 @@ class Selector {
     std::unique_ptr<kernels::Transfer> transfer_;
     std::vector<Chunk> chunks_;
     Settings settings_;
-    size_t n_layers_ = 0;
+    StepShape shape_{};
   };
   void start_read(kernels::Stream& stream, AnchorRead& to) const;
 
@@ -98,7 +106,7 @@ class Selector {
     return chunk.at.has_middle() && settings.n_anchors > 0;
   }
   static bool any_recalls(std::span<const Chunk> chunks, const Settings& settings);
-  static Anchors unpack(const int32_t* found, size_t n_layers, std::span<const Chunk> chunks,
+  static Anchors unpack(const int32_t* found, const StepShape& shape, std::span<const Chunk> chunks,
                         const Settings& settings);
   size_t found_bytes() const;  // of the step
   void add_selection(const Layer& layer, size_t chunk);
