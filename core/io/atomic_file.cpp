@@ -53,7 +53,10 @@ void sync_all(int fd, const std::string& path) {
 }
 
 void sync_directory(const std::string& directory, const std::string& path) {
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int fd = -1;
+  do {
+    fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
   if (fd < 0) {
     // A directory may be writable and not readable; then there is no way to flush it.
     if (errno == EACCES) return;
