@@ -74,13 +74,13 @@ std::shared_ptr<kernels::Device> open_device(int32_t kind, int32_t index, int32_
   std::string why;
   try {
     auto device = backend()->device(index);
-    log_message(concat("device AUTO chose CUDA: ", describe(device->info())));
+    log_message("device AUTO chose CUDA: ", describe(device->info()));
     return device;
   } catch (const Error& e) {
     why = e.what();
   }
   auto device = kernels::make_cpu_device(n_threads);
-  log_message(concat("device AUTO chose CPU: ", describe(device->info()), "; not CUDA: ", why));
+  log_message("device AUTO chose CPU: ", describe(device->info()), "; not CUDA: ", why);
   return device;
 }
 

@@ -51,11 +51,8 @@ class LogRing {
 
 }  // namespace
 
-void log_message(std::string text) noexcept {
-  try {
-    LogRing::instance().push(std::move(text));
-  } catch (...) {  // no memory for the ring: the log is no reason for an operation to fail
-  }
+void push_message(std::string text) {
+  LogRing::instance().push(std::move(text));
 }
 
 }  // namespace reattn::capi

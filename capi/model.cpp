@@ -2,8 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
-#include <new>
-#include <system_error>
 #include <utility>
 
 #include "capi/backend.hpp"
@@ -87,19 +85,14 @@ ModelObject::~ModelObject() {
 
 void ModelObject::load(const Make& make) noexcept {
   std::shared_ptr<const engine::Model> model;
-  std::optional<Error> error;
+  std::exception_ptr
+      error;  // kept as it is: a copy would need memory, which may be what is missing
   try {
     model = make();
-    log_message(concat("model '", path_, "' is loaded: ", model->header().weights_bytes,
-                       " bytes of weights"));
-  } catch (const Error& e) {
-    error = e;
-  } catch (const std::bad_alloc&) {
-    error.emplace(ErrorCode::kOomHost, "model: host memory is exhausted");
-  } catch (const std::exception& e) {
-    error.emplace(ErrorCode::kInternal, e.what());
+    log_message("model '", path_, "' is loaded: ", model->header().weights_bytes,
+                " bytes of weights");
   } catch (...) {
-    error.emplace(ErrorCode::kInternal, "model: an exception of unknown type");
+    error = std::current_exception();
   }
   const std::scoped_lock lock(mutex_);
   model_ = std::move(model);
@@ -119,7 +112,7 @@ bool ModelObject::wait(int64_t timeout_ms) const {
     const auto timeout = std::chrono::milliseconds(std::min<int64_t>(timeout_ms, int64_t{1} << 40));
     ended_.wait_for(lock, timeout, has_ended);
   }
-  if (error_) throw *error_;
+  if (error_) std::rethrow_exception(error_);
   return has_ended_;
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -64,7 +65,7 @@ class ModelObject {
   mutable std::condition_variable ended_;
   bool has_ended_ = false;                      // guarded by mutex_, as are the next two
   std::shared_ptr<const engine::Model> model_;  // where it loaded
-  std::optional<Error> error_;                  // where it failed
+  std::exception_ptr error_;                    // where it failed
   std::thread thread_;
 };
 
