@@ -22,6 +22,15 @@ ModelHeader header_of(const io::Gguf& file, const kernels::Device& device,
   return h;
 }
 
+std::unique_ptr<text::Tokenizer> tokenizer_of(const io::Gguf& file) {
+  const text::TokenizerSpec spec = text::spec_from_gguf(file);
+  try {
+    return text::Tokenizer::create(spec);
+  } catch (const Error& e) {  // which knows no file
+    fail(e.code(), file.path(), ": ", e.what());
+  }
+}
+
 // Of everything in the header that decides what the weights mean; the tensors have their own.
 uint64_t config_checksum(const model::Config& c) {
   io::Checksum sum;
@@ -85,7 +94,7 @@ std::shared_ptr<const Model> Model::open(const std::string& path,
     for (const io::TensorInfo& t : file.tensors()) total += t.n_bytes;
     progress->bytes_total.store(total);
   }
-  m->tokenizer_ = text::Tokenizer::create(text::spec_from_gguf(file));
+  m->tokenizer_ = tokenizer_of(file);
   const model::Config& c = m->config();
   if (m->tokenizer_->n_vocab() != c.n_vocab) {
     fail(ErrorCode::kFormat, path, ": the tokenizer has ", m->tokenizer_->n_vocab(),
