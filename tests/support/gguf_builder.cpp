@@ -106,19 +106,29 @@ GgufBuilder& GgufBuilder::kv_arr_f32(std::string_view key, const std::vector<flo
 
 GgufBuilder& GgufBuilder::kv_raw(std::string_view key, uint32_t type,
                                  std::span<const std::byte> payload) {
-  append_string(kv_bytes_, key);
-  append_number(kv_bytes_, type);
-  append(kv_bytes_, payload);
-  ++n_kv_;
+  Bytes& bytes = kvs_.emplace_back(Kv{std::string(key), {}}).bytes;
+  append_string(bytes, key);
+  append_number(bytes, type);
+  append(bytes, payload);
   return *this;
 }
 
 GgufBuilder& GgufBuilder::kv_raw_length(std::string_view key, uint64_t length) {
-  append_number(kv_bytes_, length);
-  append(kv_bytes_, std::as_bytes(std::span(key)));
-  append_number<uint32_t>(kv_bytes_, 0);
-  append_number<uint8_t>(kv_bytes_, 0);
-  ++n_kv_;
+  Bytes& bytes = kvs_.emplace_back(Kv{std::string(key), {}}).bytes;
+  append_number(bytes, length);
+  append(bytes, std::as_bytes(std::span(key)));
+  append_number<uint32_t>(bytes, 0);
+  append_number<uint8_t>(bytes, 0);
+  return *this;
+}
+
+GgufBuilder& GgufBuilder::without_kv(std::string_view key) {
+  std::erase_if(kvs_, [&](const Kv& kv) { return kv.key == key; });
+  return *this;
+}
+
+GgufBuilder& GgufBuilder::without_tensor(std::string_view name) {
+  std::erase_if(tensors_, [&](const Tensor& t) { return t.name == name; });
   return *this;
 }
 
@@ -149,8 +159,8 @@ Bytes GgufBuilder::bytes() const {
   append(out, std::as_bytes(std::span(magic_)));
   append_number(out, version_);
   append_number<uint64_t>(out, claimed_tensors_.value_or(tensors_.size()));
-  append_number<uint64_t>(out, claimed_kv_.value_or(n_kv_));
-  append(out, kv_bytes_);
+  append_number<uint64_t>(out, claimed_kv_.value_or(kvs_.size()));
+  for (const Kv& kv : kvs_) append(out, kv.bytes);
   uint64_t next = 0;
   for (const auto& t : tensors_) {
     append_string(out, t.name);

@@ -39,6 +39,9 @@ class GgufBuilder {
   }
   // A value given as its type id and bytes.
   GgufBuilder& kv_raw(std::string_view key, uint32_t type, std::span<const std::byte> payload);
+  // Without the key; its successor with another value goes last.
+  GgufBuilder& without_kv(std::string_view key);
+  GgufBuilder& without_tensor(std::string_view name);
   // A key whose length is stated as `length`.
   GgufBuilder& kv_raw_length(std::string_view key, uint64_t length);
 
@@ -69,8 +72,11 @@ class GgufBuilder {
   uint32_t version_ = 3;
   uint64_t alignment_ = 32;
   std::optional<uint64_t> claimed_kv_, claimed_tensors_;
-  uint64_t n_kv_ = 0;
-  std::vector<std::byte> kv_bytes_;
+  struct Kv {
+    std::string key;
+    std::vector<std::byte> bytes;  // with the key
+  };
+  std::vector<Kv> kvs_;
   std::vector<Tensor> tensors_;
 };
 
