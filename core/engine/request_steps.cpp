@@ -174,10 +174,18 @@ void Request::Impl::run_ahead(kernels::Stream& stream) {
   a.begin = -1;
   try {
     reserve(stream, n_read(), 1);
-    decoder_->begin_sampled(stream, n_read(), session_.cache_);
-    while (!decoder_->run_layer(stream)) {
+    kernels::Device& device = *session_.model_->device();
+    device.begin_step(stream);
+    try {
+      decoder_->begin_sampled(stream, n_read(), session_.cache_);
+      while (!decoder_->run_layer(stream)) {
+      }
+      a.logits = decoder_->logits(stream, decoder_->chunks().front());
+    } catch (...) {
+      device.forget_step();
+      throw;
     }
-    a.logits = decoder_->logits(stream, decoder_->chunks().front());
+    device.end_step(stream);
     a.last = 1 - a.last;
     decoder_->start_read_anchors(stream, a.anchors[a.last]);
     a.begin = n_read();

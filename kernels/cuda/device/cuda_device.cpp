@@ -11,6 +11,7 @@
 #include "kernels/cuda/device/driver.hpp"
 #include "kernels/cuda/device/error.hpp"
 #include "kernels/cuda/device/loaded_code.hpp"
+#include "kernels/cuda/device/step_graphs.hpp"
 #include "kernels/cuda/linear/expand_blocks.hpp"
 #include "kernels/cuda/linear/f8.hpp"
 #include "kernels/cuda/linear/lt.hpp"
@@ -126,7 +127,7 @@ class CudaDevice final : public Device {
   }
 
   DeviceInfo info() const override {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     check(cudaSetDevice(index_), "cudaSetDevice");
     return properties_.info(memory_.total(), memory_.free());
   }
@@ -143,12 +144,12 @@ class CudaDevice final : public Device {
   uint64_t scratch_bytes() const override { return kScratchBytes; }
 
   void* allocate(size_t bytes) override {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     check(cudaSetDevice(index_), "cudaSetDevice");
     return memory_.allocate(bytes);
   }
   void release(void* memory, size_t bytes) noexcept override {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     memory_.release(memory, bytes);
   }
   void upload(Stream& s, void* to_device, const void* from_host, size_t bytes) override {
@@ -160,7 +161,7 @@ class CudaDevice final : public Device {
       const std::vector<float> values = on_host({from_host, file_type, 1, n_elements});
       return upload_weights(s, to_device, values.data(), DType::kF32, n_elements);
     }
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     enter(s);
     const auto bytes = static_cast<size_t>(row_bytes(file_type, n_elements));
     scratch_.begin(Scratch::padded(bytes));
@@ -199,7 +200,7 @@ class CudaDevice final : public Device {
   }
 
   void fill_random(Stream& s, const Matrix& to, const RandomArgs& a) override {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     enter(s);
     cuda::fill_random(context_, to, a);
   }
@@ -222,9 +223,23 @@ class CudaDevice final : public Device {
   void score(Stream& s, std::span<const ScoreArgs> a) override { run(s, cuda::score, a); }
   void vote(Stream& s, std::span<const VoteArgs> a) override { run(s, cuda::vote, a); }
   void expand(Stream& s, std::span<const ExpandArgs> a) override { run(s, cuda::expand, a); }
+  void begin_step(Stream& s) override {
+    std::unique_lock lock(mutex_);
+    enter(s);
+    graphs_.begin(work_.stream);
+    step_ = std::move(lock);
+  }
+  void end_step(Stream&) override {
+    const std::unique_lock lock = std::move(step_);
+    graphs_.launch(work_.stream);
+  }
+  void forget_step() noexcept override {
+    const std::unique_lock lock = std::move(step_);
+    graphs_.forget(work_.stream);
+  }
   void recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
               std::span<const ExpandArgs> expands) override {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     enter(s);
     cuda::recall(context_, scores, votes, expands);
   }
@@ -254,7 +269,7 @@ class CudaDevice final : public Device {
 
   // Making one takes longer than a step. A copy into one that was given back may still be under way: the next is after it.
   std::unique_ptr<Landing> take_landing(size_t bytes) {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     const auto fits = [&](const auto& l) { return l->bytes >= bytes && l->bytes / 2 <= bytes; };
     const auto at = std::find_if(landings_.begin(), landings_.end(), fits);
     if (at != landings_.end()) {
@@ -266,7 +281,7 @@ class CudaDevice final : public Device {
     return std::make_unique<Landing>(bytes);
   }
   void give_landing(std::unique_ptr<Landing> landing) noexcept {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     if (landings_.size() < kKeptLandings) landings_.push_back(std::move(landing));
   }
 
@@ -278,20 +293,20 @@ class CudaDevice final : public Device {
   }
   template <class F, class Args>
   void run(const Stream& s, F&& operation, const Args& a) {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     enter(s);
     operation(context_, a);
   }
   void move(const Stream& s, void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
             cudaEvent_t then = nullptr) {
     if (bytes == 0) return;
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     enter(s);
     check(cudaMemcpyAsync(to, from, bytes, kind, work_.stream), "cudaMemcpyAsync");
     if (then != nullptr) check(cudaEventRecord(then, work_.stream), "cudaEventRecord");
   }
 
-  mutable std::mutex mutex_;  // of the stream, the scratch and the memory
+  mutable std::recursive_mutex mutex_;  // of the stream, the scratch and the memory
   int32_t index_;
   Properties properties_;
   Work work_;
@@ -299,6 +314,8 @@ class CudaDevice final : public Device {
   Scratch scratch_;
   Lt lt_;
   std::vector<std::unique_ptr<Landing>> landings_;
+  StepGraphs graphs_;
+  std::unique_lock<std::recursive_mutex> step_;  // held while a step is captured
   Context context_;
 };
 

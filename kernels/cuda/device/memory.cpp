@@ -187,7 +187,11 @@ void Memory::unmap(size_t offset) noexcept {
 
 bool Memory::trim() noexcept {
   if (kept_bytes_ == 0) return false;
-  cudaDeviceSynchronize();  // work on what was released may still run
+  // Work on what was released may still run. Not while a step is captured: then there is no more memory.
+  if (cudaDeviceSynchronize() != cudaSuccess) {
+    cudaGetLastError();
+    return false;
+  }
   for (auto& [bytes, offsets] : kept_) {
     for (const size_t offset : offsets) unmap(offset);
     offsets.clear();

@@ -102,6 +102,12 @@ class Device {
   // Made of those above unless a device has something better.
   virtual void qkv(Stream& s, const QkvArgs& a);
   virtual void mlp(Stream& s, const MlpArgs& a);
+  // The operations called between these two, by one thread, are a step that is much like the one before it: a device may take
+  // it as a whole. Nothing that goes from or to the host is called then; other threads wait. forget_step() takes the
+  // place of end_step() where one of them has thrown.
+  virtual void begin_step(Stream&) {}
+  virtual void end_step(Stream&) {}
+  virtual void forget_step() noexcept {}
   // score, vote and expand; entry i of each list belongs to the same sequence, and takes from the one before what it made.
   virtual void recall(Stream& s, std::span<const ScoreArgs> scores, std::span<const VoteArgs> votes,
                       std::span<const ExpandArgs> expands);
