@@ -5,7 +5,7 @@
 
 #include "kernels/cuda/attend/attend.hpp"
 #include "kernels/cuda/attend/split_attend.cuh"
-#include "kernels/cuda/select/launch.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 
 namespace reattn::kernels::cuda {
 namespace {
@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kJoinThreads)
   const int32_t n_lanes = d / 4, n_groups = kJoinThreads / n_lanes, group = me / n_lanes, i = me % n_lanes;
   const auto* sums = reinterpret_cast<const float4*>(b.sums + row * n_splits * d) + i;
   wait_for_previous();
-  start_next();
+  let_next_start();
   constexpr int32_t kAtOnce = 8;
   float4 parts[kAtOnce];
 #pragma unroll
@@ -163,11 +163,11 @@ void attend_alike(Context& ctx, std::span<const AttendArgs> list) {
         "attend: cudaFuncSetAttribute");
   const dim3 grid(static_cast<unsigned>(n_splits), static_cast<unsigned>(n_groups),
                   static_cast<unsigned>(list.size()));
-  launch_early(ctx, "attend_split_kernel", attend_split_kernel<Split>, grid, 32 * n_warps,
+  launch_early(ctx, attend_split_kernel<Split>, "attend_split_kernel", grid, 32 * n_warps,
                shared, batch);
   const dim3 rows(static_cast<unsigned>(batch.n_queries * batch.n_heads),
                   static_cast<unsigned>(list.size()));
-  launch_early(ctx, "attend_join_kernel", attend_join_kernel, rows, kJoinThreads, 0, batch,
+  launch_early(ctx, attend_join_kernel, "attend_join_kernel", rows, kJoinThreads, 0, batch,
                n_splits);
 }
 

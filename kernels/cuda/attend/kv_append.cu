@@ -6,7 +6,7 @@
 
 #include "kernels/cpu/reference/check.hpp"
 #include "kernels/cuda/ops.hpp"
-#include "kernels/cuda/select/launch.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 
 namespace reattn::kernels::cuda {
 namespace {
@@ -29,7 +29,7 @@ __device__ T rounded(float x) {
 template <class T, int kWide>
 __global__ void __launch_bounds__(kThreads) kv_append_kernel(const __grid_constant__ Batch batch) {
   wait_for_previous();
-  start_next();
+  let_next_start();
   const KvAppendArgs& a = batch.sequences[blockIdx.y / 2];
   const bool is_v = blockIdx.y % 2 == 1;
   const float* __restrict__ from = is_v ? a.v : a.k;
@@ -76,9 +76,8 @@ void launch(Context& ctx, const Batch& batch, int32_t n) {
   const int64_t per_block = kThreads * (all_wide ? 8 : 1);
   const dim3 grid(static_cast<unsigned>((most + per_block - 1) / per_block),
                   static_cast<unsigned>(2 * n));
-  launch_early(ctx, "kv_append_kernel",
-               all_wide ? kv_append_kernel<T, 8> : kv_append_kernel<T, 1>, grid, kThreads, 0,
-               batch);
+  launch_early(ctx, all_wide ? kv_append_kernel<T, 8> : kv_append_kernel<T, 1>, "kv_append_kernel",
+               grid, kThreads, 0, batch);
 }
 
 }  // namespace

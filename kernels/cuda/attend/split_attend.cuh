@@ -7,7 +7,7 @@
 
 #include "kernels/cuda/attend/row_loads.cuh"
 #include "kernels/cuda/prim/int8.cuh"
-#include "kernels/cuda/select/launch.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 #include "reattn/kernels/types.hpp"
 
 namespace reattn::kernels::cuda {
@@ -211,7 +211,7 @@ struct SplitAttend {
     const int32_t slice = warp % b.warps_per_head, kv_head = first_head + warp / b.warps_per_head;
     const Shared shared = lay_out(memory, b.chunk, d);
     wait_for_previous();
-    start_next();
+    let_next_start();
     Part part;
     part.n_recalled = s.n_recalled == nullptr ? 0 : *s.n_recalled;
     part.scope = s.n_global + part.n_recalled + s.n_tokens - s.local_begin;

@@ -5,7 +5,7 @@
 
 #include "kernels/cuda/device/error.hpp"
 #include "kernels/cuda/linear/blocks.cuh"
-#include "kernels/cuda/linear/pdl.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 #include "kernels/cuda/ops.hpp"
 
 namespace reattn::kernels::cuda {

@@ -9,7 +9,7 @@
 
 #include "kernels/cuda/device/error.hpp"
 #include "kernels/cuda/linear/blocks.cuh"
-#include "kernels/cuda/linear/pdl.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 
 namespace reattn::kernels::cuda {
 namespace {

@@ -5,7 +5,7 @@
 #include "kernels/cuda/linear/gemv_f8.hpp"
 #include "kernels/cuda/linear/gemv_parts.cuh"
 #include "kernels/cuda/linear/gemv_row.hpp"
-#include "kernels/cuda/linear/pdl.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 
 namespace reattn::kernels::cuda {
 namespace {

@@ -11,7 +11,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/device/error.hpp"
-#include "kernels/cuda/linear/pdl.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 
 namespace reattn::kernels::cuda {
 namespace {

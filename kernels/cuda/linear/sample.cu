@@ -4,7 +4,7 @@
 #include "kernels/cuda/linear/sample.hpp"
 
 #include "kernels/cuda/device/error.hpp"
-#include "kernels/cuda/linear/pdl.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 #include "kernels/cuda/ops.hpp"
 
 namespace reattn::kernels::cuda {

@@ -4,7 +4,7 @@
 // counts and sums of the candidates by those bits. Weights are integers, units of 2^-40 of the best
 // one's, so that sums do not depend on their order.
 #include "kernels/cuda/device/error.hpp"
-#include "kernels/cuda/linear/pdl.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 #include "kernels/cuda/linear/sample.hpp"
 
 namespace reattn::kernels::cuda {

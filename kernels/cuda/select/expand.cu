@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/ops.hpp"
 #include "kernels/cuda/select/expand.cuh"
-#include "kernels/cuda/select/launch.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 
 namespace reattn::kernels::cuda {
 namespace {
@@ -48,7 +48,7 @@ __device__ void expand_marked(const ExpandSequence& s, int32_t n_anchors) {
 __global__ void __launch_bounds__(kThreads) expand_kernel(const __grid_constant__ ExpandBatch batch) {
   const ExpandSequence& s = batch.sequences[blockIdx.x];
   wait_for_previous();
-  start_next();
+  let_next_start();
   const int32_t n_anchors = max(*s.n_anchors, 0);
   __shared__ int32_t anchors[kSorted], slots[kSorted];
   if (n_anchors <= kThreads) {
@@ -96,7 +96,7 @@ void expand(Context& ctx, std::span<const ExpandArgs> list) {
                             static_cast<int32_t>(a.middle_end),
                             a.span};
     }
-    launch_early(ctx, "expand_kernel", expand_kernel, dim3(static_cast<unsigned>(n)), kThreads, 0,
+    launch_early(ctx, expand_kernel, "expand_kernel", dim3(static_cast<unsigned>(n)), kThreads, 0,
                  batch);
   }
 }

@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(kRecallThreads)
   const ExpandSequence& spans = r.expands[blockIdx.x];
   if (me < kComparedPicks && me >= n_rows * b.top_k) picks[me] = -1;
   wait_for_previous();
-  start_next();
+  let_next_start();
   for (int32_t row = warp; row < n_rows; row += kWarps) {
     PickKey best[4] = {};
     best_four(find_lists<kKeys, kColumns>(b, blockIdx.x, row / b.n_heads, row % b.n_heads), b.top_k,

@@ -4,7 +4,7 @@
 
 #include <type_traits>
 
-#include "kernels/cuda/select/launch.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 #include "kernels/cuda/select/pick_lists.cuh"
 #include "kernels/cuda/select/scan_int8.cuh"
 #include "kernels/cuda/select/scan_keys.cuh"

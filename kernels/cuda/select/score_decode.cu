@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(kScanThreads, S::kBlocksPerSm)
     score_scan_kernel(const __grid_constant__ ScanBatch batch) {
   __shared__ typename S::Shared shared;
   static_assert(sizeof shared <= 48 << 10, "more than a block may have on every device");
-  start_next();
+  let_next_start();
   S::run(batch, shared);
 }
 
@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kMergeThreads)
   if (row >= n_rows) return;
   const RowLists lists = find_lists<kKeys, kColumns>(b, blockIdx.y, row / b.n_heads, row % b.n_heads);
   wait_for_previous();
-  start_next();
+  let_next_start();
   PickKey best[4] = {};
   best_four(lists, b.top_k, best);
   int32_t* picks = b.sequences[blockIdx.y].picks + static_cast<int64_t>(row) * b.top_k;
@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kMergeThreads) score_merge_kernel(const __grid
   const RowLists lists = find_lists<kKeys, kColumns>(b, blockIdx.y, row / b.n_heads, row % b.n_heads);
   const int32_t n_lists = lists.n;
   wait_for_previous();
-  start_next();
+  let_next_start();
   for (int32_t i = threadIdx.x; i < n_lists * k; i += kMergeThreads) {
     found[i] = lists.first[static_cast<int64_t>(i / k) * lists.stride + i % k];
   }
@@ -151,24 +151,24 @@ void scan(Context& ctx, std::span<const ScoreArgs> list, const RecallBatch* reca
                             static_cast<size_t>(S::kColumns * batch.top_k);
   ctx.scratch.begin(Scratch::padded(n_partials * sizeof(PickKey)));
   batch.partials = ctx.scratch.take<PickKey>(n_partials);
-  launch_early(ctx, "score_scan_kernel", score_scan_kernel<S>,
+  launch_early(ctx, score_scan_kernel<S>, "score_scan_kernel",
                dim3(static_cast<unsigned>(batch.n_shares)), kScanThreads, 0, batch);
   const int32_t n_rows = voters * batch.n_heads;
   const auto n_sequences = static_cast<unsigned>(list.size());
   if (recall != nullptr) {
-    launch_early(ctx, "recall_kernel", recall_kernel<S::kKeys, S::kColumns>, dim3(n_sequences),
+    launch_early(ctx, recall_kernel<S::kKeys, S::kColumns>, "recall_kernel", dim3(n_sequences),
                  kRecallThreads, 0, batch, *recall, n_rows);
     return;
   }
   if (batch.top_k <= 4) {
     const dim3 grid(static_cast<unsigned>((n_rows + kMergeWarps - 1) / kMergeWarps), n_sequences);
-    launch_early(ctx, "score_merge_few_kernel", score_merge_few_kernel<S::kKeys, S::kColumns>, grid,
+    launch_early(ctx, score_merge_few_kernel<S::kKeys, S::kColumns>, "score_merge_few_kernel", grid,
                  kMergeThreads, 0, batch, n_rows);
     return;
   }
   // The shares are so few that all lists of a row fit the shared memory.
   const size_t shared = static_cast<size_t>(batch.n_shares) * batch.top_k * sizeof(PickKey);
-  launch_early(ctx, "score_merge_kernel", score_merge_kernel<S::kKeys, S::kColumns>,
+  launch_early(ctx, score_merge_kernel<S::kKeys, S::kColumns>, "score_merge_kernel",
                dim3(static_cast<unsigned>(n_rows), n_sequences), kMergeThreads, shared, batch);
 }
 

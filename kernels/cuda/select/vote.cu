@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(kComparedPicks)
   const VoteSequence& s = batch.sequences[blockIdx.x];
   const auto me = static_cast<int32_t>(threadIdx.x);
   wait_for_previous();
-  start_next();
+  let_next_start();
   const int32_t pick = me < s.n_picks ? s.picks[me] : -1;
   vote_compared(pick >= s.begin && pick < s.end ? pick : -1, blockDim.x,
                 {s.n_anchors, s.anchors, s.votes, s.n_found});
@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kSortedPicks) vote_sort_kernel(const __grid_co
   __shared__ __align__(8) uint32_t shared[2 * kSortedPicks];
   const int32_t me = threadIdx.x, n = next_power_of_two(s.n_picks);
   wait_for_previous();
-  start_next();
+  let_next_start();
   const int32_t position = me < s.n_picks ? s.picks[me] : -1;
   uint32_t pick[1] = {position >= s.begin && position < s.end ? static_cast<uint32_t>(position) : ~0U};
   block_sort<false>(pick, n, shared);
@@ -152,7 +152,7 @@ void vote_many(Context& ctx, std::vector<VoteSequence>& sequences) {
   const dim3 count_grid((n_picks + kPerBlock - 1) / kPerBlock, n);
   vote_count_kernel<<<count_grid, kCountThreads, 0, ctx.stream>>>(batch);
   check_launch("vote_count_kernel");
-  launch_early(ctx, "vote_keep_kernel", vote_keep_kernel, dim3(n_blocks, n), kKeepThreads, 0, batch);
+  launch_early(ctx, vote_keep_kernel, "vote_keep_kernel", dim3(n_blocks, n), kKeepThreads, 0, batch);
 }
 
 void vote_few(Context& ctx, const std::vector<VoteSequence>& sequences, bool compare) {
@@ -162,10 +162,10 @@ void vote_few(Context& ctx, const std::vector<VoteSequence>& sequences, bool com
   for (const VoteSequence& s : sequences) n_picks = std::max(n_picks, s.n_picks);
   const auto n = static_cast<int32_t>(sequences.size());
   if (compare) {
-    launch_early(ctx, "vote_compare_kernel", vote_compare_kernel, dim3(n),
+    launch_early(ctx, vote_compare_kernel, "vote_compare_kernel", dim3(n),
                  (n_picks + kWarp - 1) / kWarp * kWarp, 0, batch);
   } else {
-    launch_early(ctx, "vote_sort_kernel", vote_sort_kernel, dim3(n),
+    launch_early(ctx, vote_sort_kernel, "vote_sort_kernel", dim3(n),
                  static_cast<int32_t>(std::bit_ceil(static_cast<uint32_t>(n_picks))), 0, batch);
   }
 }

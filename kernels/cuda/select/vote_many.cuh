@@ -1,7 +1,7 @@
 // Device code of the vote over many picks: counted in an array over the middle, and cut where n_anchors positions are left.
 #pragma once
 
-#include "kernels/cuda/select/launch.cuh"
+#include "kernels/cuda/prim/early_launch.cuh"
 #include "kernels/cuda/select/vote.cuh"
 
 namespace reattn::kernels::cuda {
@@ -40,7 +40,7 @@ static __global__ void __launch_bounds__(kCountThreads) vote_count_kernel(const 
   constexpr int32_t kBins = 1024;
   __shared__ int32_t bins[kBins];
   const int32_t n_bins = min(kBins, s.cap + 1);
-  start_next();
+  let_next_start();
   const int32_t first = blockIdx.x * (kCountThreads * kCountPicks) + threadIdx.x;
   if (blockIdx.x * (kCountThreads * kCountPicks) >= s.n_picks) return;
   for (int32_t i = threadIdx.x; i < n_bins; i += kCountThreads) bins[i] = 0;
@@ -170,7 +170,7 @@ static __global__ void __launch_bounds__(kKeepThreads) vote_keep_kernel(const __
     }
   };
   wait_for_previous();
-  start_next();
+  let_next_start();
   if (first < last) load(first);
   int32_t cut = 0;  // the most votes that n_anchors positions or more have
   const int32_t n_voted = s.at_least[1];

@@ -1,5 +1,4 @@
-// Programmatic dependent launch: a kernel starts while the one before it ends, and waits before it
-// touches what that one writes.
+// Programmatic dependent launch: a kernel starts while the one before it ends, and waits before it touches what that one writes.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,7 +14,7 @@ namespace reattn::kernels::cuda {
 // are written while a model is made: by expand_to_bf16 and quantize_rows, which see to it, and by fill_random, after
 // which ids are uploaded before anything is multiplied.
 __device__ inline void wait_for_previous() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
@@ -23,7 +22,7 @@ __device__ inline void wait_for_previous() {
 // The next kernel may start where there is room. After wait_for_previous(), so that it never runs
 // beside the one before this.
 __device__ inline void let_next_start() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
