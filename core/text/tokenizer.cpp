@@ -1,8 +1,10 @@
-// Byte-level BPE: metadata checked, tables kept here, merging left to the Rust library.
+// Metadata checked, tables kept here, matching and merging left to the Rust library.
 #include "core/text/tokenizer.hpp"
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <exception>
 #include <iterator>
 #include <new>
@@ -14,11 +16,21 @@
 namespace reattn::text {
 namespace {
 
-constexpr int32_t kControl = 3;
-constexpr int32_t kUserDefined = 4;
+enum TokenType : int32_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6,
+};
 
-constexpr uint8_t kSpecialFlag = 1;
-constexpr uint8_t kEndOfGenerationFlag = 2;
+// Beside the flags of shim.h.
+constexpr uint8_t kEndOfGenerationFlag = 128;
+static_assert(int{TokenizerSpec::kStripLeft} == int{REATTN_TEXT_STRIP_LEFT});
+static_assert(int{TokenizerSpec::kStripRight} == int{REATTN_TEXT_STRIP_RIGHT});
+
+constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581: SentencePiece's space
 
 constexpr std::string_view kEndNames[] = {
     "<|im_end|>",
@@ -70,14 +82,10 @@ std::array<int16_t, 0x144> byte_of_character() {
   return table;
 }
 
-// The bytes that a token's text stands for. As in Hugging Face's decoder, a text with a character
-// outside the alphabet stands for itself. `token` is valid UTF-8.
-void append_token_bytes(std::string& out, std::string_view token, bool is_special) {
+// The bytes that a byte-level token's text stands for. As in Hugging Face's decoder, a text with a
+// character outside the alphabet stands for itself. `token` is valid UTF-8.
+void append_byte_level(std::string& out, std::string_view token) {
   static const std::array<int16_t, 0x144> kByteOf = byte_of_character();
-  if (is_special) {
-    out += token;
-    return;
-  }
   const size_t begin = out.size();
   for (size_t i = 0; i < token.size(); ++i) {
     uint32_t c = static_cast<uint8_t>(token[i]);
@@ -92,6 +100,25 @@ void append_token_bytes(std::string& out, std::string_view token, bool is_specia
     }
     out.push_back(static_cast<char>(kByteOf[c]));
   }
+}
+
+// The bytes that SentencePiece's token stands for; the shim has found <0x00> to <0xFF> all there.
+void append_sentence_piece(std::string& out, std::string_view token, uint8_t flags) {
+  if (flags & REATTN_TEXT_SPECIAL) {
+    out += token;
+    return;
+  }
+  if (flags & REATTN_TEXT_BYTE && token.size() == 6) {
+    uint8_t value = 0;
+    std::from_chars(token.data() + 3, token.data() + 5, value, 16);
+    out.push_back(static_cast<char>(value));
+    return;
+  }
+  for (size_t at; (at = token.find(kSpace)) != token.npos;
+       token.remove_prefix(at + kSpace.size())) {
+    out.append(token.substr(0, at)).push_back(' ');
+  }
+  out += token;
 }
 
 // FNV-1a over fields with their lengths, so that no two layouts give the same bytes.
@@ -127,45 +154,92 @@ uint64_t hash_of(const TokenizerSpec& spec) {
   for (const int32_t id : {spec.bos, spec.eos, spec.unk, spec.pad, spec.eot}) {
     hash.number(static_cast<uint64_t>(id));
   }
-  for (const bool flag : {spec.add_bos, spec.add_eos, spec.add_space_prefix}) hash.number(flag);
+  for (const bool flag : {spec.add_bos, spec.add_eos}) hash.number(flag);
+  hash.number(static_cast<uint64_t>(spec.space_prefix));
   hash.text(spec.chat_template);
+  // Left out where there is none of it: snapshots from before keep their hash.
+  const std::string_view scores(reinterpret_cast<const char*>(spec.scores.data()),
+                                spec.scores.size() * sizeof(float));
+  const std::string_view strips(reinterpret_cast<const char*>(spec.strips.data()),
+                                spec.strips.size());
+  if (!scores.empty()) hash.text(scores);
+  if (!strips.empty()) hash.text(strips);
+  if (!spec.end_ids.empty()) hash.number(spec.end_ids.size());
+  for (const int32_t id : spec.end_ids) hash.number(static_cast<uint64_t>(id));
+  if (spec.composes || spec.whole_words_first) {
+    hash.number(2u * spec.composes + spec.whole_words_first);
+  }
   return hash.value();
 }
 
 void check(const TokenizerSpec& spec) {
-  if (spec.model != "gpt2") {
-    fail(ErrorCode::kUnsupported, "tokenizer.ggml.model is '", spec.model,
-         "'; this build knows gpt2 (byte-level BPE)");
+  const auto key = [&](std::string_view name) { return concat(spec.key_prefix, name); };
+  const bool sentence_piece = spec.model == "llama";
+  if (spec.model != "gpt2" && !sentence_piece) {
+    fail(ErrorCode::kUnsupported, key("model"), " is '", spec.model,
+         "'; this build knows gpt2 (byte-level BPE) and llama (SentencePiece's BPE)");
   }
   const size_t n = spec.tokens.size();
-  if (n == 0) fail(ErrorCode::kFormat, "tokenizer.ggml.tokens is empty");
-  if (spec.token_types.size() != n) {
-    fail(ErrorCode::kFormat, "tokenizer.ggml.token_type has ", spec.token_types.size(),
-         " entries and tokenizer.ggml.tokens has ", n);
-  }
+  if (n == 0) fail(ErrorCode::kFormat, key("tokens"), " is empty");
+  const auto same_length = [&](std::string_view name, size_t length) {
+    if (length == n) return;
+    fail(ErrorCode::kFormat, key(name), " has ", length, " entries and ", key("tokens"), " has ",
+         n);
+  };
+  same_length("token_type", spec.token_types.size());
+  if (!spec.strips.empty()) same_length("strips", spec.strips.size());
+  if (!spec.scores.empty()) same_length("scores", spec.scores.size());
   for (size_t i = 0; i < n; ++i) {
     if (spec.token_types[i] < 1 || spec.token_types[i] > 6) {
-      fail(ErrorCode::kFormat, "tokenizer.ggml.token_type[", i, "] is ", spec.token_types[i],
+      fail(ErrorCode::kFormat, key("token_type"), "[", i, "] is ", spec.token_types[i],
            "; want 1 to 6");
     }
   }
-  const std::pair<const char*, int32_t> ids[] = {
-      {"bos", spec.bos},     {"eos", spec.eos}, {"unknown", spec.unk},
-      {"padding", spec.pad}, {"eot", spec.eot},
-  };
-  for (const auto& [name, id] : ids) {
-    if (id < -1 || (id >= 0 && static_cast<size_t>(id) >= n)) {
-      fail(ErrorCode::kFormat, "tokenizer.ggml.", name, "_token_id is ", id,
-           "; the vocabulary has ", n, " tokens");
+  for (size_t i = 0; i < spec.scores.size(); ++i) {
+    if (!std::isfinite(spec.scores[i])) {
+      fail(ErrorCode::kFormat, key("scores"), "[", i, "] is not a finite number");
     }
   }
-  if (spec.add_space_prefix) {
-    fail(ErrorCode::kUnsupported,
-         "tokenizer.ggml.add_space_prefix is true, which this build does not know for gpt2");
+  const auto id_in_range = [&](std::string_view name, int32_t id) {
+    if (id >= -1 && (id < 0 || static_cast<size_t>(id) < n)) return;
+    fail(ErrorCode::kFormat, key(name), " is ", id, "; the vocabulary has ", n, " tokens");
+  };
+  id_in_range("bos_token_id", spec.bos);
+  id_in_range("eos_token_id", spec.eos);
+  id_in_range("unknown_token_id", spec.unk);
+  id_in_range("padding_token_id", spec.pad);
+  id_in_range("eot_token_id", spec.eot);
+  for (const int32_t id : spec.end_ids) id_in_range("eos_token_id", id);
+  if (!sentence_piece && spec.space_prefix != SpacePrefix::kNone) {
+    fail(ErrorCode::kUnsupported, key("add_space_prefix"),
+         " is true, which this build does not know for gpt2");
   }
   if (const Utf8Check utf8 = check_utf8(spec.chat_template); !utf8.valid()) {
     fail(ErrorCode::kFormat, "tokenizer.chat_template is not UTF-8 at byte ", utf8.offset);
   }
+}
+
+bool has_end_name(const std::string& token) {
+  return std::ranges::find(kEndNames, token) != std::end(kEndNames);
+}
+
+// Flags of shim.h, and kEndOfGenerationFlag.
+uint8_t flags_of(const TokenizerSpec& spec, size_t i) {
+  const int32_t type = spec.token_types[i];
+  uint8_t flags = spec.strips.empty() ? 0 : spec.strips[i];
+  if (spec.model == "gpt2") {
+    if (type == kControl || type == kUserDefined) flags |= REATTN_TEXT_SPECIAL;
+    if (type == kControl && has_end_name(spec.tokens[i])) flags |= kEndOfGenerationFlag;
+    return flags;
+  }
+  const bool ends = (type == kControl || type == kUserDefined) && has_end_name(spec.tokens[i]);
+  if (ends) flags |= kEndOfGenerationFlag;
+  // What ends a turn is nothing that users may write, whatever the file calls it.
+  if (ends || type == kControl || type == kUnknown) return flags | REATTN_TEXT_SPECIAL;
+  if (type == kUserDefined) flags |= REATTN_TEXT_ALWAYS;
+  if (type == kByte) flags |= REATTN_TEXT_BYTE;
+  if (type == kUnused) flags |= REATTN_TEXT_UNUSED;
+  return flags;
 }
 
 int32_t append_ids(void* user, const uint32_t* ids, uint64_t n) {
@@ -204,25 +278,31 @@ Tokenizer::Tokenizer(const TokenizerSpec& spec)
       eot_(spec.eot),
       add_bos_(spec.add_bos),
       add_eos_(spec.add_eos),
+      space_prefix_(spec.space_prefix),
       chat_template_(spec.chat_template),
       hash_(hash_of(spec)) {
   const size_t n = spec.tokens.size();
-  std::vector<uint8_t> is_special(n);
-  for (size_t i = 0; i < n; ++i) {
-    is_special[i] = spec.token_types[i] == kControl || spec.token_types[i] == kUserDefined;
-  }
+  const bool sentence_piece = spec.model == "llama";
+  flags_.resize(n);
+  for (size_t i = 0; i < n; ++i) flags_[i] = flags_of(spec, i);
   {
     const Table tokens(spec.tokens);
     const Table merges(spec.merges);
     const reattn_text_spec shim_spec = {
+        .key_prefix = as_bytes(spec.key_prefix),
         .pre = as_bytes(spec.pre),
         .tokens = as_bytes(tokens.joined),
         .token_offsets = tokens.offsets.data(),
-        .is_special = is_special.data(),
+        .token_flags = flags_.data(),
         .n_tokens = n,
         .merges = as_bytes(merges.joined),
         .merge_offsets = merges.offsets.data(),
         .n_merges = spec.merges.size(),
+        .scores = spec.scores.empty() ? nullptr : spec.scores.data(),
+        .is_sentence_piece = sentence_piece,
+        .composes = spec.composes,
+        .whole_words_first = spec.whole_words_first,
+        .space_prefix = static_cast<int32_t>(spec.space_prefix),
     };
     reattn_text_tokenizer* made = nullptr;
     reattn_text_error error;
@@ -232,18 +312,22 @@ Tokenizer::Tokenizer(const TokenizerSpec& spec)
   }
   offsets_.reserve(n + 1);
   offsets_.push_back(0);
-  flags_.resize(n);
   for (size_t i = 0; i < n; ++i) {
-    append_token_bytes(token_bytes_, spec.tokens[i], is_special[i] != 0);
+    if (sentence_piece) {
+      append_sentence_piece(token_bytes_, spec.tokens[i], flags_[i]);
+    } else if (flags_[i] & REATTN_TEXT_SPECIAL) {
+      token_bytes_ += spec.tokens[i];
+    } else {
+      append_byte_level(token_bytes_, spec.tokens[i]);
+    }
     offsets_.push_back(token_bytes_.size());
-    if (is_special[i]) flags_[i] |= kSpecialFlag;
-    const bool ends = spec.token_types[i] == kControl &&
-                      std::ranges::find(kEndNames, spec.tokens[i]) != std::end(kEndNames);
-    if (ends) flags_[i] |= kEndOfGenerationFlag;
   }
-  for (const int32_t id : {eos_, eot_}) {
+  const auto ends = [&](int32_t id) {
     if (id >= 0) flags_[static_cast<size_t>(id)] |= kEndOfGenerationFlag;
-  }
+  };
+  ends(eos_);
+  ends(eot_);
+  std::ranges::for_each(spec.end_ids, ends);
 }
 
 Tokenizer::~Tokenizer() = default;
@@ -275,14 +359,41 @@ std::string_view Tokenizer::bytes(int32_t id) const {
   return std::string_view(token_bytes_).substr(offsets_[i], offsets_[i + 1] - offsets_[i]);
 }
 
+std::string_view Tokenizer::bytes_after(int32_t previous, int32_t id) const {
+  std::string_view out = bytes(id);
+  const auto flags = [&](int32_t i) {
+    return i >= 0 && i < n_vocab() ? flags_[static_cast<size_t>(i)] : 0;
+  };
+  constexpr int kMatches = REATTN_TEXT_SPECIAL | REATTN_TEXT_ALWAYS;
+  if (flags(id) & (kMatches | REATTN_TEXT_BYTE) || !out.starts_with(' ')) return out;
+  bool prefixed = false;
+  switch (space_prefix_) {
+    case SpacePrefix::kNone:
+      break;
+    case SpacePrefix::kFirst:
+      prefixed = previous < 0 || previous == bos_;
+      break;
+    case SpacePrefix::kEach:
+    case SpacePrefix::kEachUnlessSpace:
+      prefixed = previous < 0 || flags(previous) & kMatches;
+      break;
+  }
+  if (prefixed) out.remove_prefix(1);
+  return out;
+}
+
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {
   std::string out;
-  for (const int32_t id : ids) out += bytes(id);
+  int32_t previous = -1;
+  for (const int32_t id : ids) {
+    out += bytes_after(previous, id);
+    previous = id;
+  }
   return out;
 }
 
 bool Tokenizer::is_special(int32_t id) const {
-  return id >= 0 && id < n_vocab() && (flags_[static_cast<size_t>(id)] & kSpecialFlag) != 0;
+  return id >= 0 && id < n_vocab() && (flags_[static_cast<size_t>(id)] & REATTN_TEXT_SPECIAL) != 0;
 }
 
 bool Tokenizer::is_end_of_generation(int32_t id) const {

@@ -1,4 +1,4 @@
-// Byte-level BPE tokenizer built from GGUF metadata.
+// BPE tokenizers, byte-level and SentencePiece's, as a GGUF file or a Hugging Face folder describes them.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,37 @@ struct reattn_text_tokenizer;
 
 namespace reattn::text {
 
-// What a GGUF file says under tokenizer.ggml.*, before any of it has been checked.
+// Where SentencePiece's way puts a space in front of text. A run is text between tokens that match
+// in raw text.
+enum class SpacePrefix : uint8_t {
+  kNone,
+  kFirst,            // at the text's beginning, unless there is one
+  kEach,             // in front of every run
+  kEachUnlessSpace,  // in front of every run that does not begin with one
+};
+
+// What a file says about its tokenizer, before any of it has been checked. The names are GGUF's.
 struct TokenizerSpec {
-  std::string model;                 // tokenizer.ggml.model: "gpt2"
-  std::string pre;                   // tokenizer.ggml.pre: "smollm", "gpt-2", "default"
-  std::vector<std::string> tokens;   // [n_vocab], text in the byte-level alphabet
-  std::vector<int32_t> token_types;  // [n_vocab]; 1 normal, 3 control, 4 user-defined, ...
-  std::vector<std::string> merges;   // "left right", most frequent first
+  enum Strip : uint8_t { kStripLeft = 4, kStripRight = 8 };
+
+  std::string_view key_prefix = "tokenizer.ggml.";  // a literal; of the names in messages
+
+  std::string model;                 // "gpt2" (byte-level BPE), "llama" (SentencePiece's BPE)
+  std::string pre;                   // gpt2: "llama-bpe", "qwen2", "smollm", "gpt-2", "default"
+  std::vector<std::string> tokens;   // [n_vocab], gpt2: text in the byte-level alphabet
+  std::vector<int32_t> token_types;  // [n_vocab]; 1 normal, 2 unknown, 3 control, 4 user-defined,
+                                     // 5 unused, 6 byte
+  std::vector<uint8_t> strips;      // [n_vocab], Strip flags: the white space beside the token that
+                                    // goes with it; empty: none has any
+  std::vector<std::string> merges;  // "left right", most frequent first
+  std::vector<float> scores;        // llama: [n_vocab], highest merges first; empty: merges decide
   int32_t bos = -1, eos = -1, unk = -1, pad = -1, eot = -1;  // -1: the file names none
-  bool add_bos = false, add_eos = false, add_space_prefix = false;
-  std::string chat_template;  // Jinja source; empty: none
+  std::vector<int32_t> end_ids;                              // other tokens that end generation
+  bool add_bos = false, add_eos = false;
+  bool composes = false;                          // gpt2: text becomes NFC first
+  bool whole_words_first = false;                 // gpt2: a word that is a token is not merged
+  SpacePrefix space_prefix = SpacePrefix::kNone;  // llama
+  std::string chat_template;                      // Jinja source; empty: none
 };
 
 // Immutable once made: every method may be called from several threads at once.
@@ -35,10 +56,11 @@ class Tokenizer {
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
 
-  // Ids of `utf8`, at most 1 GiB; no BOS or EOS is added. A byte that the vocabulary has no token
-  // for gives none, as in Hugging Face tokenizers. A word (say, a run of one letter) has at most
-  // 16 MiB. With parse_special, the text of a control
-  // or user-defined token becomes that token; without, it is text like any other.
+  // Ids of `utf8`, at most 1 GiB; no BOS or EOS is added. A byte that a byte-level vocabulary has no
+  // token for gives none, as in Hugging Face tokenizers. A word (say, a run of one letter) has at
+  // most 16 MiB. With parse_special, the text of a special token becomes that token; without, it is
+  // text like any other. SentencePiece's user-defined tokens, runs of line ends among them, always
+  // match.
   // Throws kArg naming the byte offset where the text is not UTF-8.
   std::vector<int32_t> encode(std::string_view utf8, bool parse_special) const;
 
@@ -53,7 +75,13 @@ class Tokenizer {
   // Throws kArg unless 0 <= id < n_vocab().
   std::string_view bytes(int32_t id) const;
 
-  // bytes() of each id, one after the other. Throws kArg as bytes() does.
+  // bytes(id), without the space that encode() put in front where the text had none. `previous` is
+  // the token before; -1: `id` is the first. Throws kArg as bytes() does.
+  std::string_view bytes_after(int32_t previous, int32_t id) const;
+
+  // The text that `ids`, the first ones of a text, stand for: bytes_after() of each. Gives back what
+  // encode() got, but for text that the tokenizer changes (NFC; SentencePiece's own character for a
+  // space; white space that a token takes with it). Throws kArg as bytes() does.
   std::string decode(std::span<const int32_t> ids) const;
 
   int32_t n_vocab() const { return static_cast<int32_t>(offsets_.size()) - 1; }
@@ -65,7 +93,8 @@ class Tokenizer {
   bool add_bos() const { return add_bos_; }
   bool add_eos() const { return add_eos_; }
 
-  // Control and user-defined tokens. False for an id out of range.
+  // Tokens whose text becomes them only where special tokens are asked for: control tokens, and
+  // user-defined ones of a byte-level vocabulary. False for an id out of range.
   bool is_special(int32_t id) const;
 
   // Tokens after which a model has said what it had to say: eos, eot, and control tokens with a
@@ -94,6 +123,7 @@ class Tokenizer {
   std::vector<uint8_t> flags_;     // [n_vocab]
   int32_t bos_, eos_, unk_, pad_, eot_;
   bool add_bos_, add_eos_;
+  SpacePrefix space_prefix_;
   std::string chat_template_;
   uint64_t hash_ = 0;
 };

@@ -64,8 +64,7 @@ TEST(GgufTokenizer, RefusesKeysOfTheWrongKind) {
   };
   const Bad all[] = {
       {ErrorCode::kUnsupported, "tokenizer.ggml.model", [](auto&, auto) {}},
-      {ErrorCode::kUnsupported, "tokenizer.ggml.model",
-       [](auto& b, auto k) { b.kv_str(k, "llama"); }},
+      {ErrorCode::kUnsupported, "tokenizer.ggml.model", [](auto& b, auto k) { b.kv_str(k, "t5"); }},
       {ErrorCode::kFormat, "tokenizer.ggml.model", [](auto& b, auto k) { b.kv_u32(k, 1); }},
       {ErrorCode::kFormat, "tokenizer.ggml.model", [](auto& b, auto k) { b.kv_str(k, "\xFF"); }},
       {ErrorCode::kFormat, "tokenizer.ggml.pre", [](auto& b, auto k) { b.kv_str(k, "\xFF"); }},

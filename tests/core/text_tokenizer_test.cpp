@@ -176,11 +176,16 @@ TEST(Tokenizer, RefusesMetadataThatContradictsItself) {
   const int32_t n = Tokenizer::create(small_spec())->n_vocab();
   const Bad all[] = {
       {ErrorCode::kUnsupported,
-       {"tokenizer.ggml.model", "llama"},
+       {"tokenizer.ggml.model", "bert"},
+       [](auto& s) { s.model = "bert"; }},
+      {ErrorCode::kUnsupported,
+       {"tokens has no byte token '<0x00>'"},
        [](auto& s) { s.model = "llama"; }},
       {ErrorCode::kUnsupported, {"tokenizer.ggml.pre", "qwen9"}, [](auto& s) { s.pre = "qwen9"; }},
       {ErrorCode::kFormat, {"tokenizer.ggml.pre", "UTF-8"}, [](auto& s) { s.pre = "\xFF"; }},
-      {ErrorCode::kUnsupported, {"add_space_prefix"}, [](auto& s) { s.add_space_prefix = true; }},
+      {ErrorCode::kUnsupported,
+       {"add_space_prefix"},
+       [](auto& s) { s.space_prefix = SpacePrefix::kEach; }},
       {ErrorCode::kFormat, {"tokenizer.ggml.tokens"}, [](auto& s) { s.tokens.clear(); }},
       {ErrorCode::kFormat, {"token_type", "639", "640"}, [](auto& s) { s.token_types.pop_back(); }},
       {ErrorCode::kFormat, {"token_type[7]", "9"}, [](auto& s) { s.token_types[7] = 9; }},

@@ -1,9 +1,9 @@
-/* C functions of the Rust text library: byte-level BPE and chat templates. Private to core/text.
+/* C functions of the Rust text library: tokenizers and chat templates. Private to core/text.
  *
  * Every function but _free returns 0, or a reattn::ErrorCode with the reason in *error (NUL-
  * terminated). Nothing here owns memory of the other side: results go through the callbacks, which
  * must not throw and return 0 to go on. A panic becomes kInternal; only a failed allocation aborts,
- * so inputs are bounded (tokenizer.rs, chat.rs name the bounds). Calls on one tokenizer may overlap.
+ * so inputs are bounded (lib.rs, tokenizer.rs, hf.rs, chat.rs name the bounds). Calls on one tokenizer may overlap.
  *
  * The Rust standard library is linked into this archive, so its panic hook, which is replaced by
  * one that prints nothing, is not the hook of a program that is itself written in Rust. */
@@ -26,15 +26,31 @@ struct reattn_text_bytes {
   uint64_t size;
 };
 
+/* What a token is and how it matches in raw text. */
+enum {
+  REATTN_TEXT_SPECIAL = 1,     /* matches where special tokens are asked for */
+  REATTN_TEXT_ALWAYS = 2,      /* matches always */
+  REATTN_TEXT_STRIP_LEFT = 4,  /* takes the white space on its left with it */
+  REATTN_TEXT_STRIP_RIGHT = 8, /* takes the white space on its right with it */
+  REATTN_TEXT_BYTE = 16,       /* a byte, such as <0x0A> */
+  REATTN_TEXT_UNUSED = 32      /* never made from text */
+};
+
 struct reattn_text_spec {
+  struct reattn_text_bytes key_prefix; /* of the tables' names in messages: "tokenizer.ggml." */
   struct reattn_text_bytes pre;
   struct reattn_text_bytes tokens; /* all tokens, joined */
   const uint64_t* token_offsets;   /* [n_tokens + 1] into tokens */
-  const uint8_t* is_special;       /* [n_tokens] */
+  const uint8_t* token_flags;      /* [n_tokens] */
   uint64_t n_tokens;
   struct reattn_text_bytes merges; /* all merges, joined */
   const uint64_t* merge_offsets;   /* [n_merges + 1] into merges */
   uint64_t n_merges;
+  const float* scores;       /* [n_tokens], not NaN; null: merges say what merges first */
+  int32_t is_sentence_piece; /* else byte-level */
+  int32_t composes;          /* byte-level: text becomes NFC first */
+  int32_t whole_words_first; /* byte-level: a word that is a token is not merged */
+  int32_t space_prefix;      /* SentencePiece: reattn::text::SpacePrefix */
 };
 
 int32_t reattn_text_tokenizer_create(const struct reattn_text_spec* spec,
@@ -50,6 +66,42 @@ int32_t reattn_text_encode(const struct reattn_text_tokenizer* tokenizer,
                            struct reattn_text_bytes text, int32_t parse_special,
                            const uint64_t* protected_ranges, uint64_t n_ranges,
                            reattn_text_emit_ids emit, void* user, struct reattn_text_error* error);
+
+/* The parts of a reattn::text::TokenizerSpec. */
+enum {
+  REATTN_TEXT_MODEL = 0,
+  REATTN_TEXT_PRE = 1,
+  REATTN_TEXT_TOKEN = 2,       /* text and type, in the order of ids */
+  REATTN_TEXT_TOKEN_STRIP = 3, /* STRIP flags of the token before, where it has any */
+  REATTN_TEXT_MERGE = 4,
+  REATTN_TEXT_BOS = 5,
+  REATTN_TEXT_EOS = 6,
+  REATTN_TEXT_UNK = 7,
+  REATTN_TEXT_PAD = 8,
+  REATTN_TEXT_END = 9, /* an id that ends generation */
+  REATTN_TEXT_ADD_BOS = 10,
+  REATTN_TEXT_ADD_EOS = 11,
+  REATTN_TEXT_COMPOSES = 12,
+  REATTN_TEXT_WHOLE_WORDS_FIRST = 13,
+  REATTN_TEXT_SPACE_PREFIX = 14,
+  REATTN_TEXT_CHAT_TEMPLATE = 15
+};
+
+typedef int32_t (*reattn_text_emit_field)(void* user, int32_t field, struct reattn_text_bytes text,
+                                          int64_t number);
+
+/* The files of a Hugging Face model folder; without data where there is none. */
+struct reattn_text_hf_files {
+  struct reattn_text_bytes tokenizer; /* JSON, as the others */
+  struct reattn_text_bytes tokenizer_config;
+  struct reattn_text_bytes generation_config;
+};
+
+/* Gives emit what the files say, as far as it is not the default. The vocabulary gets n_vocab tokens, unused
+ * ones at its end, where n_vocab is not 0. */
+int32_t reattn_text_hf_read(const struct reattn_text_hf_files* files, uint64_t n_vocab,
+                            reattn_text_emit_field emit, void* user,
+                            struct reattn_text_error* error);
 
 typedef int32_t (*reattn_text_emit_piece)(void* user, const uint8_t* data, uint64_t size,
                                           int32_t is_content);

@@ -2,20 +2,25 @@
 
 mod chat;
 mod error;
+mod hf;
+mod hf_json;
 mod json;
+mod special;
 mod split;
+mod spm;
 mod template;
 mod tokenizer;
 mod watch;
 
 use error::{fail, guard, Code, Failure, Outcome};
+use spm::SpacePrefix;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::slice;
-use tokenizer::Tokenizer;
+use tokenizer::{Description, Kind, Tokenizer};
 
-const MAX_TOKENS: u64 = 2_000_000;
-const MAX_MERGES: u64 = 4_000_000;
+pub const MAX_TOKENS: u64 = 2_000_000;
+pub const MAX_MERGES: u64 = 4_000_000;
 const MAX_TOKEN_BYTES: usize = 64 << 10;
 const MAX_TABLE_BYTES: u64 = 256 << 20;
 
@@ -33,17 +38,24 @@ pub struct Bytes {
 
 #[repr(C)]
 pub struct Spec {
+    key_prefix: Bytes,
     pre: Bytes,
     tokens: Bytes,
     token_offsets: *const u64,
-    is_special: *const u8,
+    token_flags: *const u8,
     n_tokens: u64,
     merges: Bytes,
     merge_offsets: *const u64,
     n_merges: u64,
+    scores: *const f32,
+    is_sentence_piece: i32,
+    composes: i32,
+    whole_words_first: i32,
+    space_prefix: i32,
 }
 
 type EmitIds = unsafe extern "C" fn(*mut c_void, *const u32, u64) -> i32;
+type EmitField = unsafe extern "C" fn(*mut c_void, i32, Bytes, i64) -> i32;
 type EmitPiece = unsafe extern "C" fn(*mut c_void, *const u8, u64, i32) -> i32;
 
 /// The `n` elements at `data`. An empty slice needs no pointer.
@@ -134,18 +146,29 @@ pub unsafe extern "C" fn reattn_text_tokenizer_create(
 ) -> i32 {
     let create = || {
         let spec = unsafe { &*spec };
-        let (tokens_key, merges_key) = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges");
-        check_table(tokens_key, spec.n_tokens, MAX_TOKENS, spec.tokens.size)?;
-        check_table(merges_key, spec.n_merges, MAX_MERGES, spec.merges.size)?;
+        let prefix = unsafe { spec.key_prefix.text("the keys' prefix") }?;
+        let (tokens_key, merges_key) = (format!("{prefix}tokens"), format!("{prefix}merges"));
+        check_table(&tokens_key, spec.n_tokens, MAX_TOKENS, spec.tokens.size)?;
+        check_table(&merges_key, spec.n_merges, MAX_MERGES, spec.merges.size)?;
         let token_ends = unsafe { elements(spec.token_offsets, spec.n_tokens + 1) };
         let merge_ends = unsafe { elements(spec.merge_offsets, spec.n_merges + 1) };
-        let tokens = strings(tokens_key, unsafe { spec.tokens.slice() }, token_ends)?;
-        let merges = strings(merges_key, unsafe { spec.merges.slice() }, merge_ends)?;
-        let is_special: Vec<bool> =
-            unsafe { elements(spec.is_special, spec.n_tokens) }.iter().map(|&s| s != 0).collect();
-        let pre = unsafe { spec.pre.text("tokenizer.ggml.pre") }
-            .map_err(|f| Failure { code: Code::Format, ..f })?;
-        let made = Tokenizer::new(pre, &tokens, &is_special, &merges)?;
+        let kind = match spec.is_sentence_piece != 0 {
+            true => Kind::SentencePiece { prefix: SpacePrefix::from_number(spec.space_prefix)? },
+            false => Kind::ByteLevel {
+                composes: spec.composes != 0,
+                whole_words_first: spec.whole_words_first != 0,
+            },
+        };
+        let made = Tokenizer::new(&Description {
+            prefix,
+            pre: unsafe { spec.pre.text(&format!("{prefix}pre")) }
+                .map_err(|f| Failure { code: Code::Format, ..f })?,
+            tokens: strings(&tokens_key, unsafe { spec.tokens.slice() }, token_ends)?,
+            flags: unsafe { elements(spec.token_flags, spec.n_tokens) },
+            merges: strings(&merges_key, unsafe { spec.merges.slice() }, merge_ends)?,
+            scores: unsafe { elements(spec.scores, spec.n_tokens) },
+            kind,
+        })?;
         unsafe { *out = Box::into_raw(Box::new(made)) };
         Ok(())
     };
@@ -202,6 +225,38 @@ pub unsafe extern "C" fn reattn_text_encode(
             })
         };
     unsafe { report(error, encode) }
+}
+
+#[repr(C)]
+pub struct HfFiles {
+    tokenizer: Bytes,
+    tokenizer_config: Bytes,
+    generation_config: Bytes,
+}
+
+/// # Safety
+/// As `shim.h` says: pointers are valid and sizes true.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_hf_read(
+    files: *const HfFiles,
+    n_vocab: u64,
+    emit: EmitField,
+    user: *mut c_void,
+    error: *mut ErrorText,
+) -> i32 {
+    let read = || {
+        let files = unsafe { &*files };
+        let files = hf::Files {
+            tokenizer: unsafe { files.tokenizer.slice() },
+            tokenizer_config: unsafe { files.tokenizer_config.slice() },
+            generation_config: unsafe { files.generation_config.slice() },
+        };
+        hf::read(&files, n_vocab, &mut |field, text, number| {
+            let text = Bytes { data: text.as_ptr(), size: text.len() as u64 };
+            emitted(unsafe { emit(user, field as i32, text, number) })
+        })
+    };
+    unsafe { report(error, read) }
 }
 
 /// # Safety

@@ -1,11 +1,44 @@
-//! GPT-2's split of text into words, in one pass and in constant memory.
+//! The split of text into words before byte-level merging, in one pass and in constant memory.
 //!
-//! The words are the matches of
-//! `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
-//! A backtracking engine gives up on long runs of white space; this does not.
+//! The words are the matches of a pattern. A backtracking engine gives up on long runs of white
+//! space; this does not.
 
 use regex_syntax::hir::{Class, HirKind};
 use std::sync::LazyLock;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Split {
+    /// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+    Gpt2,
+    /// As Gpt2, with every digit a word of its own and the text between digits split alone.
+    SmolLm,
+    /// `LLAMA3`, with `\p{N}{1,n}` for the number of digits held here.
+    Llama3 { n_digits: usize },
+}
+
+pub const LLAMA3: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|",
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+);
+pub const QWEN2: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|",
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+);
+
+impl Split {
+    /// Calls `word` with each word of `text` in order.
+    pub fn words<E>(
+        self,
+        text: &str,
+        word: &mut impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self {
+            Split::Gpt2 => cut(text, gpt2_word, word),
+            Split::SmolLm => words_and_digits(text, word),
+            Split::Llama3 { n_digits } => cut(text, |rest| llama3_word(rest, n_digits), word),
+        }
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -56,7 +89,7 @@ fn run(text: &str, wanted: Kind) -> usize {
 }
 
 /// Length of the first word of a text that is not empty.
-fn first_word(text: &str) -> usize {
+fn gpt2_word(text: &str) -> usize {
     const CONTRACTIONS: [&str; 7] = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
     if let Some(found) = CONTRACTIONS.iter().find(|c| text.starts_with(**c)) {
         return found.len();
@@ -68,7 +101,12 @@ fn first_word(text: &str) -> usize {
             return lead + run(&text[lead..], k);
         }
     }
-    // White space leaves its last character to the word behind it, unless it is all there is.
+    space(text)
+}
+
+/// White space at the front of `text`, which there is, leaves its last character to the word behind
+/// it, unless it is all there is.
+fn space(text: &str) -> usize {
     let n = run(text, Kind::Space);
     if n == text.len() {
         return n;
@@ -81,10 +119,61 @@ fn first_word(text: &str) -> usize {
     }
 }
 
-/// Calls `word` with each word of `text` in order.
-pub fn words<'t, E>(
-    text: &'t str,
-    word: &mut impl FnMut(&'t str) -> Result<(), E>,
+/// Length of an English contraction's end, in whatever case, at the front of `text`; 0: none.
+fn contraction(text: &str) -> usize {
+    let Some(rest) = text.strip_prefix('\'') else { return 0 };
+    // The long s is an s where case does not matter.
+    let lower = |c: char| if c == '\u{17F}' { 's' } else { c.to_ascii_lowercase() };
+    let mut chars = rest.chars();
+    let (Some(first), second) = (chars.next(), chars.next()) else { return 0 };
+    match (lower(first), second.map(lower)) {
+        ('s' | 't' | 'm' | 'd', _) => 1 + first.len_utf8(),
+        ('r' | 'v', Some('e')) | ('l', Some('l')) => 3,
+        _ => 0,
+    }
+}
+
+/// Length of the first word of a text that is not empty.
+fn llama3_word(text: &str, n_digits: usize) -> usize {
+    let n = contraction(text);
+    if n > 0 {
+        return n;
+    }
+    let Some(first) = text.chars().next() else { return 0 };
+    let (first_kind, n_first) = (kind(first), first.len_utf8());
+    if first_kind == Kind::Letter {
+        return run(text, Kind::Letter);
+    }
+    if first_kind == Kind::Number {
+        return text
+            .chars()
+            .take(n_digits)
+            .take_while(|&c| kind(c) == Kind::Number)
+            .fold(0, |n, c| n + c.len_utf8());
+    }
+    if !matches!(first, '\r' | '\n') {
+        let letters = run(&text[n_first..], Kind::Letter);
+        if letters > 0 {
+            return n_first + letters;
+        }
+    }
+    let lead = usize::from(first == ' ');
+    let others = run(&text[lead..], Kind::Other);
+    if others > 0 {
+        let rest = &text[lead + others..];
+        return text.len() - rest.trim_start_matches(['\r', '\n']).len();
+    }
+    let spaces = &text[..run(text, Kind::Space)];
+    match spaces.rfind(['\r', '\n']) {
+        Some(last) => last + 1,
+        None => space(text),
+    }
+}
+
+fn cut<E>(
+    text: &str,
+    first_word: impl Fn(&str) -> usize,
+    word: &mut impl FnMut(&str) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut rest = text;
     while !rest.is_empty() {
@@ -95,18 +184,14 @@ pub fn words<'t, E>(
     Ok(())
 }
 
-/// As `words`, with every digit a word of its own and the text between digits split alone.
-pub fn words_and_digits<'t, E>(
-    text: &'t str,
-    word: &mut impl FnMut(&'t str) -> Result<(), E>,
-) -> Result<(), E> {
+fn words_and_digits<E>(text: &str, word: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     let mut begin = 0;
     for (i, c) in text.char_indices() {
         if c.is_numeric() {
-            words(&text[begin..i], word)?;
+            cut(&text[begin..i], gpt2_word, word)?;
             begin = i + c.len_utf8();
             word(&text[i..begin])?;
         }
     }
-    words(&text[begin..], word)
+    cut(&text[begin..], gpt2_word, word)
 }
