@@ -371,7 +371,7 @@ std::string_view Tokenizer::bytes_after(int32_t previous, int32_t id) const {
     case SpacePrefix::kNone:
       break;
     case SpacePrefix::kFirst:
-      prefixed = previous < 0 || previous == bos_;
+      prefixed = previous < 0;
       break;
     case SpacePrefix::kEach:
     case SpacePrefix::kEachUnlessSpace:

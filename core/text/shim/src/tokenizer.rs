@@ -224,6 +224,12 @@ impl Tokenizer {
                 format!("the text has {} bytes; at most {MAX_TEXT_BYTES} a call", text.len()),
             );
         }
+        let is_spaced = matches!(self.words, Words::SentencePiece(_));
+        if is_spaced && text.contains(SPACE) {
+            // What stands for a space is one: tokens of spaces match both.
+            let (text, protected) = with_spaces(text, protected);
+            return self.encode(&text, parse_special, &protected, emit);
+        }
         let special = self.special.as_ref().filter(|_| parse_special);
         let mut special = Search::new(special, text, between(protected, text.len()));
         let mut always = Search::new(self.always.as_ref(), text, between(&[], text.len()));
@@ -271,6 +277,20 @@ impl Tokenizer {
     pub fn could_forge(&self, text: &str) -> bool {
         self.special.as_ref().is_some_and(|special| special.could_forge(text))
     }
+}
+
+/// The text with spaces for what stands for them, and where `ranges` of it then lie.
+fn with_spaces(text: &str, ranges: &[Range<usize>]) -> (String, Vec<Range<usize>>) {
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    let mut copy_to = |end: usize| {
+        out.push_str(&text[at..end].replace(SPACE, " "));
+        at = end;
+        out.len()
+    };
+    let moved = ranges.iter().map(|r| copy_to(r.start)..copy_to(r.end)).collect();
+    copy_to(text.len());
+    (out, moved)
 }
 
 /// One call of encode.
