@@ -26,6 +26,7 @@ enum TokenType : int32_t {
 };
 
 // Beside the flags of shim.h.
+constexpr uint8_t kControlFlag = 64;
 constexpr uint8_t kEndOfGenerationFlag = 128;
 static_assert(int{TokenizerSpec::kStripLeft} == int{REATTN_TEXT_STRIP_LEFT});
 static_assert(int{TokenizerSpec::kStripRight} == int{REATTN_TEXT_STRIP_RIGHT});
@@ -223,17 +224,18 @@ bool has_end_name(const std::string& token) {
   return std::ranges::find(kEndNames, token) != std::end(kEndNames);
 }
 
-// Flags of shim.h, and kEndOfGenerationFlag.
+// Flags of shim.h, and of ours.
 uint8_t flags_of(const TokenizerSpec& spec, size_t i) {
   const int32_t type = spec.token_types[i];
   uint8_t flags = spec.strips.empty() ? 0 : spec.strips[i];
+  if (type == kControl) flags |= kControlFlag;
   if (spec.model == "gpt2") {
     if (type == kControl || type == kUserDefined) flags |= REATTN_TEXT_SPECIAL;
     if (type == kControl && has_end_name(spec.tokens[i])) flags |= kEndOfGenerationFlag;
     return flags;
   }
   const bool ends = (type == kControl || type == kUserDefined) && has_end_name(spec.tokens[i]);
-  if (ends) flags |= kEndOfGenerationFlag;
+  if (ends) flags |= kEndOfGenerationFlag | kControlFlag;
   // What ends a turn is nothing that users may write, whatever the file calls it.
   if (ends || type == kControl || type == kUnknown) return flags | REATTN_TEXT_SPECIAL;
   if (type == kUserDefined) flags |= REATTN_TEXT_ALWAYS;
@@ -384,16 +386,12 @@ std::string_view Tokenizer::bytes_after(int32_t previous, int32_t id) const {
 
 std::string Tokenizer::decode(std::span<const int32_t> ids) const {
   std::string out;
-  int32_t previous = -1;
-  for (const int32_t id : ids) {
-    out += bytes_after(previous, id);
-    previous = id;
-  }
+  for (const int32_t id : ids) out += bytes(id);
   return out;
 }
 
 bool Tokenizer::is_special(int32_t id) const {
-  return id >= 0 && id < n_vocab() && (flags_[static_cast<size_t>(id)] & REATTN_TEXT_SPECIAL) != 0;
+  return id >= 0 && id < n_vocab() && (flags_[static_cast<size_t>(id)] & kControlFlag) != 0;
 }
 
 bool Tokenizer::is_end_of_generation(int32_t id) const {

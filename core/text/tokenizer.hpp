@@ -75,13 +75,13 @@ class Tokenizer {
   // Throws kArg unless 0 <= id < n_vocab().
   std::string_view bytes(int32_t id) const;
 
-  // bytes(id), without the space that encode() put in front where the text had none. `previous` is
-  // the token before; -1: `id` is the first. Throws kArg as bytes() does.
+  // bytes(id), without the space that encode() put in front where the text had none; for showing
+  // text as it comes. `previous` is the token before; -1: `id` is a text's first. Of the ids of a text,
+  // one after the other, this gives the text back, but for what the tokenizer itself changes: NFC,
+  // U+2581 for a space, white space that a token takes with it. Throws kArg as bytes() does.
   std::string_view bytes_after(int32_t previous, int32_t id) const;
 
-  // The text that `ids`, the first ones of a text, stand for: bytes_after() of each. Gives back what
-  // encode() got, but for text that the tokenizer changes (NFC; SentencePiece's own character for a
-  // space; white space that a token takes with it). Throws kArg as bytes() does.
+  // bytes() of each id, one after the other. Throws kArg as bytes() does.
   std::string decode(std::span<const int32_t> ids) const;
 
   int32_t n_vocab() const { return static_cast<int32_t>(offsets_.size()) - 1; }
@@ -93,8 +93,8 @@ class Tokenizer {
   bool add_bos() const { return add_bos_; }
   bool add_eos() const { return add_eos_; }
 
-  // Tokens whose text becomes them only where special tokens are asked for: control tokens, and
-  // user-defined ones of a byte-level vocabulary. False for an id out of range.
+  // Control tokens, which are no part of what a model says: <|im_start|>, not <think>, which files call
+  // user-defined. False for an id out of range.
   bool is_special(int32_t id) const;
 
   // Tokens after which a model has said what it had to say: eos, eot, and control tokens with a

@@ -55,6 +55,16 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
   return text;
 }
 
+std::string text_of(const Tokenizer& tokenizer, const Ids& ids) {
+  std::string out;
+  int32_t previous = -1;
+  for (const int32_t id : ids) {
+    out += tokenizer.bytes_after(previous, id);
+    previous = id;
+  }
+  return out;
+}
+
 class TextFamily : public ::testing::TestWithParam<const char*> {
  protected:
   const std::string family = GetParam();
@@ -95,6 +105,7 @@ TEST_P(TextFamily, GgufAndFolderDescribeOneTokenizer) {
   EXPECT_EQ(a->add_eos(), b->add_eos());
   for (int32_t id = 0; id < a->n_vocab(); ++id) {
     EXPECT_EQ(a->bytes(id), b->bytes(id)) << id;
+    if (id == a->unk()) continue;  // a type of its own in GGUF, a control token in folders
     EXPECT_EQ(a->is_special(id), b->is_special(id)) << a->bytes(id);
   }
   EXPECT_EQ(folder.chat_template, "{{ messages[0].content }}");
@@ -109,12 +120,12 @@ TEST_P(TextFamily, DecodesWhatItEncoded) {
       const bool drops_a_space = spec->space_prefix == SpacePrefix::kFirst && text.starts_with(' ');
       if (drops_a_space) text.erase(0, 1);
       const Ids ids = tokenizer->encode(c.text, false);
-      const std::string decoded = tokenizer->decode(ids);
+      const std::string decoded = text_of(*tokenizer, ids);
       if (spec->composes) {
         EXPECT_EQ(tokenizer->encode(decoded, false), ids) << c.text;
       } else if (spec->strips.empty()) {
         EXPECT_EQ(decoded, text);
-        EXPECT_EQ(tokenizer->decode(tokenizer->encode(c.text, true)), text);
+        EXPECT_EQ(text_of(*tokenizer, tokenizer->encode(c.text, true)), text);
       }
 
       Utf8Stream stream;

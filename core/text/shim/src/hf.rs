@@ -104,6 +104,11 @@ fn pipeline(file: &TokenizerFile) -> Outcome<Pipeline> {
             return refuse("normalizer has a precompiled_charsmap");
         }
     }
+    for step in flat(&file.post_processor) {
+        if !matches!(step.kind.as_str(), "ByteLevel" | "TemplateProcessing") {
+            return refuse(format!("post_processor '{}'", step.kind));
+        }
+    }
     match pre.last() {
         Some(last) if last.kind == "ByteLevel" => byte_level(&normal, &pre),
         _ => sentence_piece(&normal, &pre),
@@ -162,9 +167,9 @@ fn sentence_piece(normal: &[&Step], pre: &[&Step]) -> Outcome<Pipeline> {
     for step in pre {
         match step.kind.as_str() {
             // After Replace there are no spaces to split at.
-            "Split" if prefix.is_some() => match &step.pattern {
-                Some(Pattern::String(s)) if s == " " => {}
-                _ => return refuse("pre_tokenizer Split at something other than a space"),
+            "Split" if prefix.is_some() => match (&step.pattern, step.behavior.as_deref()) {
+                (Some(Pattern::String(s)), Some("MergedWithPrevious")) if s == " " => {}
+                _ => return refuse("pre_tokenizer Split other than behind a space"),
             },
             "Metaspace" if prefix.is_none() => {
                 if step.replacement.as_deref() != Some("\u{2581}") {
@@ -243,6 +248,10 @@ fn tokens(file: &TokenizerFile, n_vocab: u64) -> Outcome<Vec<Token<'_>>> {
         );
     }
     let n = if n_vocab > 0 { n_vocab } else { last + 1 };
+    let n_given = (words.len() + added().count()) as u64;
+    if n_vocab == 0 && last > 2 * n_given + 1024 {
+        return broken(format!("a token has id {last}, but there are only {n_given} tokens"));
+    }
     let unused = Token { text: "", kind: UNUSED, strips: 0 };
     let mut out = vec![unused; n as usize];
     let falls_back = file.model.byte_fallback.unwrap_or(false);
@@ -373,8 +382,9 @@ pub fn read(files: &Files, n_vocab: u64, emit: Emit) -> Outcome<()> {
         .or(generated("bos_token_id", generation.bos_token_id)?);
     let eos = id_of("eos_token", eos_token.as_ref())?
         .or(generated("eos_token_id", ends.first().copied())?);
-    let unk = id_of("unk_token", unk_token.as_ref().or(unk_of_model.as_ref()))?;
-    let pad = id_of("pad_token", pad_token.as_ref())?;
+    // These two have no part in what is read or said: a name without a token does no harm.
+    let unk = id_of("unk_token", unk_token.as_ref().or(unk_of_model.as_ref())).unwrap_or(None);
+    let pad = id_of("pad_token", pad_token.as_ref()).unwrap_or(None);
     for (field, id) in [(Field::Bos, bos), (Field::Eos, eos), (Field::Unk, unk), (Field::Pad, pad)]
     {
         emit(field, "", id.unwrap_or(-1))?;

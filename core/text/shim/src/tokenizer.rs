@@ -161,8 +161,10 @@ fn sentence_piece(d: &Description, space_prefix: SpacePrefix) -> Outcome<Spm> {
     let mut byte_ids = Box::new([0; 256]);
     for (b, id) in byte_ids.iter_mut().enumerate() {
         let name = format!("<0x{b:02X}>");
-        let found = vocab.get(&name).filter(|&&id| d.flags[id as usize] & flag::BYTE != 0);
-        let Some(&found) = found else {
+        let is_byte = |&&id: &&u32| d.flags[id as usize] & flag::BYTE != 0;
+        // Gemma's tab is a word, and no byte.
+        let as_word = || vocab.get(std::str::from_utf8(&[b as u8]).ok()?);
+        let Some(&found) = vocab.get(&name).filter(is_byte).or_else(as_word) else {
             return fail(
                 Code::Unsupported,
                 format!("{}tokens has no byte token '{name}'", d.prefix),
