@@ -105,10 +105,6 @@ void append_byte_level(std::string& out, std::string_view token) {
 
 // The bytes that SentencePiece's token stands for; the shim has found <0x00> to <0xFF> all there.
 void append_sentence_piece(std::string& out, std::string_view token, uint8_t flags) {
-  if (flags & REATTN_TEXT_SPECIAL) {
-    out += token;
-    return;
-  }
   if (flags & REATTN_TEXT_BYTE && token.size() == 6) {
     uint8_t value = 0;
     std::from_chars(token.data() + 3, token.data() + 5, value, 16);

@@ -1,4 +1,4 @@
-// The smallest byte-level tokenizer: a token for each byte, two special tokens.
+// The smallest tokenizers.
 #pragma once
 
 #include <string>
@@ -7,6 +7,7 @@
 
 namespace reattn::fuzz {
 
+// Byte-level: a token for each byte, two special tokens.
 inline text::TokenizerSpec byte_spec() {
   text::TokenizerSpec spec;
   spec.model = "gpt2";
@@ -31,6 +32,25 @@ inline text::TokenizerSpec byte_spec() {
   }
   spec.bos = 256;
   spec.eos = 257;
+  return spec;
+}
+
+// The smallest SentencePiece tokenizer: <unk>, <s>, </s>, a token for each byte, and the space.
+inline text::TokenizerSpec sentence_piece_spec() {
+  text::TokenizerSpec spec;
+  spec.model = "llama";
+  spec.tokens = {"<unk>", "<s>", "</s>"};
+  spec.token_types = {2, 3, 3};
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  for (size_t b = 0; b < 256; ++b) {
+    spec.tokens.push_back(std::string("<0x") + kDigits[b >> 4] + kDigits[b & 15] + ">");
+    spec.token_types.push_back(6);
+  }
+  spec.tokens.push_back("\xE2\x96\x81");
+  spec.token_types.push_back(1);
+  spec.unk = 0;
+  spec.bos = 1;
+  spec.eos = 2;
   return spec;
 }
 

@@ -1,4 +1,5 @@
 // Tokenizers that contradict themselves, and chat templates that break out, run away or are none.
+#include <limits>
 #include <tuple>
 
 #include "tests/support/tiny_llama.hpp"
@@ -38,6 +39,84 @@ Bytes with_tokens(const std::vector<std::string>& v) {
       .kv_arr_str("tokenizer.ggml.tokens", v)
       .kv_arr_str("tokenizer.ggml.merges", {})
       .bytes();
+}
+
+// A SentencePiece tokenizer: <unk>, <s>, </s>, the bytes, the space.
+std::vector<std::string> pieces() {
+  std::vector<std::string> out = {"<unk>", "<s>", "</s>"};
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  for (size_t b = 0; b < 256; ++b) {
+    out.push_back(std::string("<0x") + kDigits[b >> 4] + kDigits[b & 15] + ">");
+  }
+  out.push_back("\xE2\x96\x81");
+  return out;
+}
+std::vector<int32_t> piece_types() {
+  std::vector<int32_t> out(kVocab, 6);
+  out[0] = 2;
+  out[1] = out[2] = 3;
+  out[kVocab - 1] = 1;
+  return out;
+}
+GgufBuilder sentence_piece(const std::vector<std::string>& tokens,
+                           const std::vector<int32_t>& types, const std::vector<float>& scores) {
+  GgufBuilder b = base();
+  for (const char* key : {"model", "pre", "tokens", "token_type", "merges", "scores"}) {
+    b.without_kv(std::string("tokenizer.ggml.") + key);
+  }
+  return b.kv_str("tokenizer.ggml.model", "llama")
+      .kv_arr_str("tokenizer.ggml.tokens", tokens)
+      .kv_arr_i32("tokenizer.ggml.token_type", types)
+      .kv_arr_f32("tokenizer.ggml.scores", scores);
+}
+
+void add_sentence_piece(BadFiles& out) {
+  using Limits = std::numeric_limits<float>;
+  const std::vector<float> scores(kVocab, -1);
+  const auto with_scores = [&](const char* name, std::vector<float> v) {
+    out.add(std::string("spm-scores-") + name, F,
+            [v] { return sentence_piece(pieces(), piece_types(), v).bytes(); });
+  };
+  with_scores("none", {});
+  with_scores("one-less", std::vector<float>(kVocab - 1, -1));
+  with_scores("one-more", std::vector<float>(kVocab + 1, -1));
+  for (const auto& [name, value] : {std::pair{"nan", Limits::quiet_NaN()},
+                                    {"infinite", Limits::infinity()},
+                                    {"minus-infinite", -Limits::infinity()}}) {
+    std::vector<float> v = scores;
+    v[200] = value;
+    with_scores(name, v);
+  }
+  const auto changed = [&](const char* name, reattn_status expected, size_t at,
+                           const std::string& token, int32_t type) {
+    out.add(std::string("spm-") + name, expected, [=] {
+      auto tokens = pieces();
+      auto types = piece_types();
+      tokens[at] = token;
+      types[at] = type;
+      return sentence_piece(tokens, types, scores).bytes();
+    });
+  };
+  changed("byte-missing", U, 100, "x", 1);
+  changed("byte-of-another-type", U, 100, pieces()[100], 1);
+  changed("byte-in-small-letters", U, 200, "<0xc5>", 6);
+  changed("token-twice", F, 100, pieces()[101], 6);
+  changed("token-bad-utf8", F, kVocab - 1, "\xE2\x96", 1);
+  const auto beside = [&](const char* name, reattn_status expected, const RawValue& v) {
+    out.add(std::string("spm-") + name + "-" + v.name, expected, [=] {
+      return sentence_piece(pieces(), piece_types(), scores)
+          .without_kv(std::string("tokenizer.ggml.") + name)
+          .kv_raw(std::string("tokenizer.ggml.") + name, v.type, v.payload)
+          .bytes();
+    });
+  };
+  beside("scores", F, str_value("string", "1"));
+  beside("scores", F, array_value("integers", 4, kVocab, Bytes(4 * kVocab)));
+  beside("precompiled_charsmap", U, array_value("bytes", 0, 3, Bytes(3)));
+  beside("remove_extra_whitespaces", U, {"true", 7, raw(uint8_t{1})});
+  beside("remove_extra_whitespaces", F, u32_value("integer", 1));
+  beside("add_space_prefix", F, u32_value("integer", 1));
+  beside("eos_token_id", F, u32_value("at-the-end", kVocab));
 }
 
 void add_tokenizers(BadFiles& out) {
@@ -171,6 +250,7 @@ void add_tokenizers(BadFiles& out) {
 void add_bad_texts(BadFiles& out) {
   out.family("tokenizer/", BadFile::Use::kModel);
   add_tokenizers(out);
+  add_sentence_piece(out);
 
   out.family("template/", BadFile::Use::kTemplate);
   const auto add = [&](const char* name, const std::string& text, reattn_status expected) {
