@@ -56,6 +56,42 @@ TEST(GgufTokenizer, ReadsWhatTheFileSays) {
   EXPECT_EQ(read(without("tokenizer.chat_template")).chat_template, "");
 }
 
+TEST(GgufTokenizer, SentencePieceHasLlama2sDefaults) {
+  GgufBuilder b;
+  b.kv_str("tokenizer.ggml.model", "llama");
+  b.kv_arr_str("tokenizer.ggml.tokens", {"<unk>", "<s>", "</s>", "a"});
+  b.kv_arr_i32("tokenizer.ggml.token_type", {2, 3, 3, 1});
+  b.kv_arr_f32("tokenizer.ggml.scores", {0, 0, 0, -1.5f});
+  const TokenizerSpec spec = read(b);
+  EXPECT_EQ(spec.bos, 1);
+  EXPECT_EQ(spec.eos, 2);
+  EXPECT_EQ(spec.unk, 0);
+  EXPECT_TRUE(spec.add_bos);
+  EXPECT_FALSE(spec.add_eos);
+  EXPECT_EQ(spec.space_prefix, SpacePrefix::kEach);
+  EXPECT_EQ(spec.scores, (std::vector<float>{0, 0, 0, -1.5f}));
+
+  b.kv_bool("tokenizer.ggml.add_bos_token", false);
+  b.kv_bool("tokenizer.ggml.add_space_prefix", false);
+  EXPECT_FALSE(read(b).add_bos);
+  EXPECT_EQ(read(b).space_prefix, SpacePrefix::kNone);
+}
+
+TEST(GgufTokenizer, PreTokenizersMeanMoreThanASplit) {
+  struct Row {
+    const char* pre;
+    bool whole_words_first, composes, add_bos;
+  };
+  for (const Row& row : {Row{"llama-bpe", true, false, true}, Row{"qwen2", false, true, false},
+                         Row{"smollm", false, false, false}}) {
+    GgufBuilder b = without("tokenizer.ggml.pre").without_kv("tokenizer.ggml.add_bos_token");
+    const TokenizerSpec spec = read(b.kv_str("tokenizer.ggml.pre", row.pre));
+    EXPECT_EQ(spec.whole_words_first, row.whole_words_first) << row.pre;
+    EXPECT_EQ(spec.composes, row.composes) << row.pre;
+    EXPECT_EQ(spec.add_bos, row.add_bos) << row.pre;
+  }
+}
+
 TEST(GgufTokenizer, RefusesKeysOfTheWrongKind) {
   struct Bad {
     ErrorCode code;
