@@ -139,6 +139,43 @@ func TestAnswersComeWithTheFilesTheyAreFrom(t *testing.T) {
 	}
 }
 
+// With REATTN_TEST_MODEL, also what the answer is.
+func TestARealModelFindsWhatIsWritten(t *testing.T) {
+	path := os.Getenv("REATTN_TEST_MODEL")
+	if path == "" {
+		t.Skip("REATTN_TEST_MODEL is not set")
+	}
+	model, err := reattn.Open(context.Background(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"a.txt": strings.Repeat("Ships came and went, and nothing was written down of them. ", 40),
+		"b.txt": "The keeper of the north door is called Barnabas Quill.",
+		"c.txt": strings.Repeat("In winter the harbour was quiet and the nets were mended. ", 40),
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	library, err := OpenLibrary(context.Background(), model, folder, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer library.Close()
+	server := httptest.NewServer(NewHandler(library, DefaultLimits, true))
+	defer server.Close()
+	answer := ""
+	for _, l := range lines(t, post(t, context.Background(), server.URL,
+		`{"question": "What is the keeper of the north door called?", "max_tokens": 24}`).Body) {
+		answer += l.Text
+	}
+	if !strings.Contains(answer, "Barnabas Quill") {
+		t.Errorf("answered %q", answer)
+	}
+}
+
 func TestWhatIsRefused(t *testing.T) {
 	limits := DefaultLimits
 	limits.BodyBytes, limits.QuestionBytes = 1000, 100
