@@ -35,7 +35,9 @@ static_assert(sizeof(engine::Span) == sizeof(reattn_span) &&
               offsetof(engine::Span, end) == offsetof(reattn_span, end) &&
               offsetof(engine::Span, votes) == offsetof(reattn_span, votes));
 
-constexpr reattn_request_options kDefaults{.top_p = 1};
+constexpr reattn_request_options kDefaults{.top_p = 1,
+                                           .repetition_penalty = engine::RepetitionPenalty{}.factor,
+                                           .repetition_window = engine::RepetitionPenalty{}.window};
 
 // Alone with the request, or kBusy.
 std::unique_lock<std::mutex> use(RequestObject& object) {
@@ -81,13 +83,15 @@ reattn_status reattn_request_create(reattn_session* session, const reattn_reques
     const auto object = pin<SessionObject>(session);
     require(out_request, "out_request");
     const auto chosen = options ? read_struct(options, kDefaults, "options") : kDefaults;
-    const engine::RequestOptions converted{.max_tokens = chosen.max_tokens,
-                                           .sampling = {.temperature = chosen.temperature,
-                                                        .top_k = chosen.top_k,
-                                                        .top_p = chosen.top_p,
-                                                        .min_p = chosen.min_p,
-                                                        .seed = chosen.seed},
-                                           .ignore_end = to_bool(chosen.ignore_end, "ignore_end")};
+    const engine::RequestOptions converted{
+        .max_tokens = chosen.max_tokens,
+        .sampling = {.temperature = chosen.temperature,
+                     .top_k = chosen.top_k,
+                     .top_p = chosen.top_p,
+                     .min_p = chosen.min_p,
+                     .seed = chosen.seed,
+                     .repetition = {chosen.repetition_penalty, chosen.repetition_window}},
+        .ignore_end = to_bool(chosen.ignore_end, "ignore_end")};
     auto request = std::make_shared<RequestObject>();
     request->request = std::make_shared<engine::Request>(object->session, converted);
     *out_request = publish(std::move(request));
@@ -101,6 +105,16 @@ reattn_status reattn_request_add_stop(reattn_request* request, const uint8_t* te
     const auto object = pin<RequestObject>(request);
     const auto lock = use(*object);
     object->request->add_stop(input_text(text, text_bytes, "text"));
+    return REATTN_OK;
+  });
+}
+
+reattn_status reattn_request_set_json_schema(reattn_request* request, const uint8_t* schema,
+                                             uint64_t schema_bytes, reattn_error** err) {
+  return guard(err, [&] {
+    const auto object = pin<RequestObject>(request);
+    const auto lock = use(*object);
+    object->request->set_json_schema(input_text(schema, schema_bytes, "schema"));
     return REATTN_OK;
   });
 }

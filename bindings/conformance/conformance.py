@@ -30,6 +30,7 @@ class Runner:
         self.tiny, self.folder = tiny, folder
         self.objects = {}
         self.greedy = {}  # request -> whether its tokens must not depend on the processor
+        self.penalty = {}  # request -> its repetition penalty and window, and its session
 
     # -- values ---------------------------------------------------------------------------------
 
@@ -242,8 +243,13 @@ class Runner:
         handle = self.c.create("request_create", self.of(step), ctypes.byref(options))
         for stop in step.get("stops", []):
             self.c.call("request_add_stop", handle, *data(stop.encode()))
+        if "json_schema" in step:
+            schema = json.dumps(step["json_schema"])
+            self.c.call("request_set_json_schema", handle, *data(schema.encode()))
         self.keep(step, "request", handle)
-        self.greedy[step["as"]] = options.temperature == 0
+        self.greedy[step["as"]] = options.temperature == 0 and "json_schema" not in step
+        self.penalty[step["as"]] = (options.repetition_penalty, options.repetition_window,
+                                    self.of(step))
 
     def pull(self, name, handle, *out):
         event, buf = self.c.struct("event"), ctypes.create_string_buffer(4096)
@@ -274,7 +280,14 @@ class Runner:
 
     def margin(self, name):
         """How far the best logit is above the second, while nothing needs it: endless."""
-        values = sorted(self.c.output(ctypes.c_float, "request_logits", self.objects[name][1]))
+        values = list(self.c.output(ctypes.c_float, "request_logits", self.objects[name][1]))
+        penalty, window, session = self.penalty[name]
+        if penalty != 1:
+            n = self.info("session_info", "session_get_info", session)["n_tokens"]
+            begin = max(n - window, 0) if window else 0
+            for i in set(self.c.output(i32, "session_tokens", session, i64(begin), i64(n))):
+                values[i] = values[i] / penalty if values[i] > 0 else values[i] * penalty
+        values.sort()
         return values[-1] - values[-2]
 
     def drain(self, step):
@@ -293,6 +306,9 @@ class Runner:
 
     def add_stop(self, step):
         self.c.call("request_add_stop", self.of(step), *data(self.content(step)))
+
+    def set_json_schema(self, step):
+        self.c.call("request_set_json_schema", self.of(step), *data(self.content(step)))
 
     def recalled(self, step):
         layer = -1 if step["layer"] == "all" else step["layer"]

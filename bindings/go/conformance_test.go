@@ -228,6 +228,13 @@ func requestOptions(s step) *reattn.RequestOptions {
 			o.MinP = float32(float(value))
 		case "seed":
 			o.Seed = uint64(integer(value))
+		case "repetition_penalty":
+			o.RepetitionPenalty = float32(float(value))
+		case "repetition_window":
+			o.RepetitionWindow = int32(integer(value))
+			if o.RepetitionWindow == 0 {
+				o.RepetitionWindow = reattn.AllTokens
+			}
 		default:
 			panic("no option " + name)
 		}
@@ -236,6 +243,13 @@ func requestOptions(s step) *reattn.RequestOptions {
 		for _, stop := range s.object["stops"].([]any) {
 			o.Stop = append(o.Stop, stop.(string))
 		}
+	}
+	if s.has("json_schema") {
+		schema, err := json.Marshal(s.object["json_schema"])
+		if err != nil {
+			panic(err)
+		}
+		o.JSONSchema = string(schema)
 	}
 	return o
 }

@@ -47,6 +47,7 @@ static struct {
   reattn_status (*request_options_init)(reattn_request_options*, size_t, reattn_error**);
   reattn_status (*request_create)(reattn_session*, const reattn_request_options*, reattn_request**, reattn_error**);
   reattn_status (*request_add_stop)(reattn_request*, const uint8_t*, uint64_t, reattn_error**);
+  reattn_status (*request_set_json_schema)(reattn_request*, const uint8_t*, uint64_t, reattn_error**);
   reattn_status (*request_next)(reattn_request*, int64_t, reattn_event*, uint8_t*, uint64_t, uint64_t*, reattn_error**);
   reattn_status (*request_cancel)(const reattn_request*, reattn_error**);
   reattn_status (*request_logits)(const reattn_request*, float*, uint64_t, uint64_t*, reattn_error**);
@@ -103,6 +104,7 @@ static const char* const names[] = {
   "reattn_request_options_init",
   "reattn_request_create",
   "reattn_request_add_stop",
+  "reattn_request_set_json_schema",
   "reattn_request_next",
   "reattn_request_cancel",
   "reattn_request_logits",
@@ -296,6 +298,10 @@ reattn_status dl_request_create(uintptr_t session, const reattn_request_options*
 
 reattn_status dl_request_add_stop(uintptr_t request, const uint8_t* text, uint64_t text_bytes, uintptr_t* err) {
   return api.request_add_stop((reattn_request*)request, text, text_bytes, (reattn_error**)err);
+}
+
+reattn_status dl_request_set_json_schema(uintptr_t request, const uint8_t* schema, uint64_t schema_bytes, uintptr_t* err) {
+  return api.request_set_json_schema((reattn_request*)request, schema, schema_bytes, (reattn_error**)err);
 }
 
 reattn_status dl_request_next(uintptr_t request, int64_t timeout_ms, reattn_event* out_event, uint8_t* buf, uint64_t cap, uint64_t* needed, uintptr_t* err) {

@@ -184,6 +184,8 @@ typedef struct reattn_request_options {
   float top_p;
   float min_p;
   uint64_t seed;
+  float repetition_penalty;
+  int32_t repetition_window;
 } reattn_request_options;
 enum {
   REATTN_EVENT_PREFILL = 1,
@@ -275,6 +277,7 @@ void dl_cache_free(uintptr_t cache);
 reattn_status dl_request_options_init(reattn_request_options* out_options, size_t size, uintptr_t* err);
 reattn_status dl_request_create(uintptr_t session, const reattn_request_options* options, uintptr_t* out_request, uintptr_t* err);
 reattn_status dl_request_add_stop(uintptr_t request, const uint8_t* text, uint64_t text_bytes, uintptr_t* err);
+reattn_status dl_request_set_json_schema(uintptr_t request, const uint8_t* schema, uint64_t schema_bytes, uintptr_t* err);
 reattn_status dl_request_next(uintptr_t request, int64_t timeout_ms, reattn_event* out_event, uint8_t* buf, uint64_t cap, uint64_t* needed, uintptr_t* err);
 reattn_status dl_request_cancel(uintptr_t request, uintptr_t* err);
 reattn_status dl_request_logits(uintptr_t request, float* logits, uint64_t cap, uint64_t* needed, uintptr_t* err);

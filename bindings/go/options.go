@@ -176,6 +176,9 @@ func (o AppendOptions) flags() C.int32_t {
 		flag(o.Logprobs)*C.REATTN_APPEND_LOGPROBS
 }
 
+// AllTokens as a RepetitionWindow: all tokens of the session.
+const AllTokens = -1
+
 // RequestOptions say how to generate; the zero value and nil only read what is queued.
 type RequestOptions struct {
 	MaxTokens   int64 // to generate at most
@@ -186,12 +189,27 @@ type RequestOptions struct {
 	TopP        float32 // among the most likely ones that sum up to TopP; 0 and 1: off
 	MinP        float32 // among those at least MinP times as likely as the best; 0: off
 	Seed        uint64  // same input, settings and seed: the same tokens
+	// Logits of the tokens that are among the session's last RepetitionWindow are divided by RepetitionPenalty where they are
+	// positive and multiplied by it where not, also with Temperature 0. 0 and 1: off.
+	RepetitionPenalty float32
+	RepetitionWindow  int32  // 0: 64
+	JSONSchema        string // the answer is one JSON text that it allows; empty: any text
 }
 
 func (o *RequestOptions) raw() C.reattn_request_options {
 	topP := o.TopP
 	if topP == 0 {
 		topP = 1
+	}
+	penalty, window := o.RepetitionPenalty, o.RepetitionWindow
+	if penalty == 0 {
+		penalty = 1
+	}
+	switch window {
+	case 0:
+		window = 64
+	case AllTokens:
+		window = 0
 	}
 	return C.reattn_request_options{
 		struct_size: C.sizeof_reattn_request_options,
@@ -202,5 +220,8 @@ func (o *RequestOptions) raw() C.reattn_request_options {
 		top_p:       C.float(topP),
 		min_p:       C.float(o.MinP),
 		seed:        C.uint64_t(o.Seed),
+
+		repetition_penalty: C.float(penalty),
+		repetition_window:  C.int32_t(window),
 	}
 }

@@ -149,6 +149,15 @@ func (r *Request) AddStop(text string) error {
 	})
 }
 
+// SetJSONSchema makes what is generated one JSON text that schema allows. Only before the first event is pulled, and not with
+// IgnoreEnd. [RequestOptions] does the same.
+func (r *Request) SetJSONSchema(schema string) error {
+	return r.h.do(func(number C.uintptr_t, err *C.uintptr_t) C.reattn_status {
+		start, length := bytesOf(schema)
+		return C.dl_request_set_json_schema(number, start, length, err)
+	})
+}
+
 // ErrTimeout says that there is no event yet; waiting again goes on at the same place.
 var ErrTimeout = errors.New("reattn: no event yet")
 

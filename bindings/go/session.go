@@ -244,6 +244,12 @@ func (s *Session) Generate(options *RequestOptions) (*Request, error) {
 			return nil, err
 		}
 	}
+	if options.JSONSchema != "" {
+		if err := request.SetJSONSchema(options.JSONSchema); err != nil {
+			h.close()
+			return nil, err
+		}
+	}
 	return request, nil
 }
 

@@ -283,6 +283,8 @@ func (r *runner) run(s step) (any, error) {
 		return keep(r, s, request, err)
 	case "add_stop":
 		return nil, on[*reattn.Request](r, s).AddStop(s.content())
+	case "set_json_schema":
+		return nil, on[*reattn.Request](r, s).SetJSONSchema(s.content())
 	case "next":
 		return eventObject(on[*reattn.Request](r, s).Next(background))
 	case "drain":

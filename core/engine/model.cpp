@@ -143,6 +143,12 @@ std::shared_ptr<const Model> Model::synthesize(const model::Config& config, uint
   return m;
 }
 
+const text::Vocabulary& Model::vocabulary() const {
+  std::call_once(has_vocabulary_,
+                 [this] { vocabulary_ = std::make_unique<text::Vocabulary>(*tokenizer_); });
+  return *vocabulary_;
+}
+
 Model::~Model() = default;
 
 }  // namespace reattn::engine

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "core/model/config.hpp"
 #include "core/model/held.hpp"
 #include "core/select/settings.hpp"
+#include "core/text/json_schema.hpp"
 #include "core/text/tokenizer.hpp"
 #include "reattn/kernels/device.hpp"
 
@@ -71,6 +73,8 @@ class Model {
   const ModelHeader& header() const { return header_; }
   const model::Config& config() const { return header_.config; }
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+  // Made by the first call.
+  const text::Vocabulary& vocabulary() const;
   const model::Weights& weights() const { return *weights_; }
   const std::shared_ptr<kernels::Device>& device() const { return device_; }
   const cache::Identity& identity() const { return identity_; }
@@ -83,6 +87,8 @@ class Model {
   ModelHeader header_;
   std::shared_ptr<kernels::Device> device_;
   std::unique_ptr<text::Tokenizer> tokenizer_;
+  mutable std::once_flag has_vocabulary_;
+  mutable std::unique_ptr<text::Vocabulary> vocabulary_;
   std::unique_ptr<model::Weights> weights_;
   cache::Identity identity_;
 };

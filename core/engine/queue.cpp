@@ -370,10 +370,10 @@ void Queue::sample() {
 }
 
 void Queue::draw(std::span<Entry* const> entries, std::span<model::Decoder::Sampled> out) {
-  std::vector<kernels::SampleArgs> args;
-  for (const Entry* entry : entries) args.push_back(entry->impl().sample_args());
   kernels::Stream s{&is_closed_};
-  entries.front()->group->generating->sample(s, args, out);
+  std::vector<model::Decoder::Draw> draws;
+  for (const Entry* entry : entries) draws.push_back(entry->impl().draw(s));
+  entries.front()->group->generating->sample(s, draws, out);
 }
 
 void Queue::push(Entry& entry, Event event) {

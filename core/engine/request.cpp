@@ -29,6 +29,9 @@ void check(const RequestOptions& o) {
   if (s.top_k < 0) refuse("top_k", s.top_k, "0 or more");
   if (!(s.top_p > 0 && s.top_p <= 1)) refuse("top_p", s.top_p, "above 0, at most 1");
   if (!(s.min_p >= 0 && s.min_p <= 1)) refuse("min_p", s.min_p, "0 to 1");
+  if (!(s.repetition.factor > 0 && s.repetition.factor <= 100))
+    refuse("repetition_penalty", s.repetition.factor, "above 0, at most 100");
+  if (s.repetition.window < 0) refuse("repetition_window", s.repetition.window, "0 or more");
 }
 
 }  // namespace
@@ -45,6 +48,8 @@ Request::Impl::Impl(Session& session, const RequestOptions& options,
       max_rows_(decoder_->max_rows()),
       recalled_(static_cast<size_t>(session.model_->config().n_layers)) {
   for (const Session::Append& a : input_) n_input_ += static_cast<int64_t>(a.ids.size());
+  if (const RepetitionPenalty& p = options.sampling.repetition; p.factor != 1)
+    processor_.emplace(*session.model_, p);
   kernels::Device& device = *session.model_->device();
   if (device.runs_ahead() && options.max_tokens > 0) {
     ahead_.emplace();
@@ -83,14 +88,14 @@ std::optional<Event> Request::Impl::work(const Pause& pause) {
   }
   if (auto end = end_event()) return end;
   kernels::Stream s = stream();
-  kernels::SampleArgs args = sample_args();
+  const model::Decoder::Draw next = draw(s);
   model::Decoder::Sampled sampled{};
   if (!ahead_) {
-    decoder_->sample(s, {&args, 1}, {&sampled, 1});
+    decoder_->sample(s, {&next, 1}, {&sampled, 1});
     return token_event(sampled);
   }
   const Clock::time_point start = Clock::now();
-  decoder_->start_sample(s, args, *ahead_->sampled);
+  decoder_->start_sample(s, next, *ahead_->sampled);
   run_ahead(s);
   record_ahead();
   sampled = model::Decoder::wait_sampled(*ahead_->sampled);
@@ -106,6 +111,7 @@ std::optional<Event> Request::Impl::end_event() {
   if (cancelled_) return finish(DoneReason::kCancelled);
   if (options_.max_tokens == 0) return finish(DoneReason::kRead);
   if (out_.stopped()) return finish(DoneReason::kStop);
+  if (processor_ && processor_->is_complete()) return finish(DoneReason::kEnd);
   if (n_generated_ == options_.max_tokens) return finish(DoneReason::kLength);
   if (is_full()) return finish(DoneReason::kFull);
   return std::nullopt;
@@ -118,17 +124,19 @@ bool Request::Impl::is_full() const {
   return s.selection == select::Selection::kFull && n_read() >= session_.model_->config().n_window;
 }
 
-kernels::SampleArgs Request::Impl::sample_args() const {
+model::Decoder::Draw Request::Impl::draw(kernels::Stream& stream) {
   const Sampling& o = options_.sampling;
-  return {.logits = session_.last_logits(),
-          .n_vocab = 0,
-          .temperature = o.temperature,
-          .top_k = o.top_k,
-          .top_p = o.top_p,
-          .min_p = o.min_p,
-          .uniform = uniform(o.seed, static_cast<uint64_t>(n_generated_)),
-          .token = nullptr,
-          .logprob = nullptr};
+  const float* logits = session_.last_logits();
+  return {.args = {.logits = processor_ ? processor_->apply(stream, logits, session_.ids_) : logits,
+                   .n_vocab = 0,
+                   .temperature = o.temperature,
+                   .top_k = o.top_k,
+                   .top_p = o.top_p,
+                   .min_p = o.min_p,
+                   .uniform = uniform(o.seed, static_cast<uint64_t>(n_generated_)),
+                   .token = nullptr,
+                   .logprob = nullptr},
+          .scored = processor_ ? logits : nullptr};
 }
 
 Event Request::Impl::token_event(const model::Decoder::Sampled& sampled) {
@@ -137,6 +145,7 @@ Event Request::Impl::token_event(const model::Decoder::Sampled& sampled) {
   if (!options_.ignore_end && tokenizer.is_end_of_generation(sampled.token)) {
     return finish(DoneReason::kEnd);
   }
+  if (processor_) processor_->accept(sampled.token);
   Event event{.kind = EventKind::kText};
   // Control tokens are the model's, not the reader's.
   if (!tokenizer.is_special(sampled.token)) event.text = out_.push(tokenizer.bytes(sampled.token));
@@ -226,6 +235,15 @@ void Request::Impl::add_stop(std::string_view stop) {
   out_.add_stop(std::string(stop));
 }
 
+void Request::Impl::set_json_schema(std::string_view schema) {
+  if (has_begun_) fail(ErrorCode::kArg, "a JSON schema must be set before the first next");
+  if (options_.ignore_end) {
+    fail(ErrorCode::kArg, "ignore_end is 1, but a JSON schema says where the answer ends");
+  }
+  if (!processor_) processor_.emplace(*session_.model_, options_.sampling.repetition);
+  processor_->set_schema(schema);
+}
+
 std::vector<float> Request::Impl::logits() const {
   const std::scoped_lock lock(session_.mutex_, mutex_);
   const std::vector<float> logits =
@@ -277,6 +295,12 @@ void Request::add_stop(std::string_view text) {
   const Exclusive exclusive(impl_->in_use, "request");
   check_not_queued();
   impl_->add_stop(text);
+}
+
+void Request::set_json_schema(std::string_view schema) {
+  const Exclusive exclusive(impl_->in_use, "request");
+  check_not_queued();
+  impl_->set_json_schema(schema);
 }
 
 std::optional<Event> Request::next(int64_t timeout_ms) {

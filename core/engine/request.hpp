@@ -14,12 +14,20 @@
 
 namespace reattn::engine {
 
+// Logits of tokens that are among the session's last `window` (0: all) are divided by `factor` where they are positive and
+// multiplied by it where not, each once (Keskar et al. 2019).
+struct RepetitionPenalty {
+  float factor = 1;  // 1: off
+  int32_t window = 64;
+};
+
 struct Sampling {
   float temperature = 0;  // 0: the most likely token
   int32_t top_k = 0;      // 0: off
   float top_p = 1;        // 1: off
   float min_p = 0;        // 0: off
   uint64_t seed = 0;
+  RepetitionPenalty repetition;  // also at temperature 0
 };
 
 struct RequestOptions {
@@ -68,6 +76,9 @@ class Request {
 
   // Before the first next(). Not empty, valid UTF-8, at most 1024 bytes.
   void add_stop(std::string_view text);
+  // Before the first next(): what is generated is JSON that the schema allows. Throws Error as text::JsonSchema, and
+  // kArg together with ignore_end.
+  void set_json_schema(std::string_view schema);
 
   // Works until the next event; nothing when timeout_ms passed first (it is looked at after each layer, but not while a device that
   // runs ahead makes a token; negative: no limit)

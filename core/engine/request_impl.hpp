@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/engine/logits_processor.hpp"
 #include "core/engine/recalled.hpp"
 #include "core/engine/request.hpp"
 #include "core/engine/text_out.hpp"
@@ -46,6 +47,7 @@ class Request::Impl {
   [[noreturn]] void fail_with_current();
   bool is_done() const { return done_.load(); }
   void add_stop(std::string_view stop);
+  void set_json_schema(std::string_view schema);
   std::vector<float> logits() const;
   std::vector<Span> recalled(int64_t layer, RecalledScope scope) const;
   RequestStats stats() const;
@@ -65,7 +67,7 @@ class Request::Impl {
   Event read_event() const;  // after a step of input
   // With no step needed: DONE, or nothing where the next token is to be sampled; then its event.
   std::optional<Event> end_event();
-  kernels::SampleArgs sample_args() const;
+  model::Decoder::Draw draw(kernels::Stream& stream);  // of the next token
   Event token_event(const model::Decoder::Sampled& sampled);
 
   // For a queue.
@@ -122,6 +124,7 @@ class Request::Impl {
   };
   std::optional<Ahead> ahead_;
 
+  std::optional<LogitsProcessor> processor_;  // where logits are changed
   TextOut out_;
 
   // Where it is.

@@ -235,26 +235,27 @@ void Decoder::read_logprobs(kernels::Stream& stream, const select::Chunk& chunk,
   device_->download(stream, out.data(), scalars_.as(), out.size_bytes());
 }
 
-const Decoder::Sampled* Decoder::draw(kernels::Stream& stream,
-                                      std::span<kernels::SampleArgs> args) {
+const Decoder::Sampled* Decoder::draw(kernels::Stream& stream, std::span<const Draw> draws) {
   auto* sampled = scalars_.as<Sampled>();
-  for (size_t i = 0; i < args.size(); ++i) {
-    args[i].n_vocab = config_.n_vocab;
-    args[i].token = &sampled[i].token;
-    args[i].logprob = &sampled[i].logprob;
-    device_->sample(stream, args[i]);
+  for (size_t i = 0; i < draws.size(); ++i) {
+    kernels::SampleArgs args = draws[i].args;
+    args.n_vocab = config_.n_vocab;
+    args.token = &sampled[i].token;
+    args.logprob = &sampled[i].logprob;
+    device_->sample(stream, args);
+    if (draws[i].scored) {
+      device_->logprob(stream, {draws[i].scored, 1, args.n_vocab, args.token, args.logprob});
+    }
   }
   return sampled;
 }
 
-void Decoder::sample(kernels::Stream& stream, std::span<kernels::SampleArgs> args,
-                     std::span<Sampled> out) {
-  device_->download(stream, out.data(), draw(stream, args), out.size_bytes());
+void Decoder::sample(kernels::Stream& stream, std::span<const Draw> draws, std::span<Sampled> out) {
+  device_->download(stream, out.data(), draw(stream, draws), out.size_bytes());
 }
 
-void Decoder::start_sample(kernels::Stream& stream, kernels::SampleArgs args,
-                           kernels::Transfer& to) {
-  to.start(stream, draw(stream, {&args, 1}), sizeof(Sampled));
+void Decoder::start_sample(kernels::Stream& stream, const Draw& one, kernels::Transfer& to) {
+  to.start(stream, draw(stream, {&one, 1}), sizeof(Sampled));
 }
 
 Decoder::Sampled Decoder::wait_sampled(kernels::Transfer& from) {

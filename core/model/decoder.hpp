@@ -62,14 +62,19 @@ class Decoder {
     selector_.start_read(stream, to);
   }
 
-  // Samples one token for each of at most max_rows args, whose `logits` are set; the rest is filled in.
+  // A token to sample: how, and from which logits; the rest of `args` is filled in.
+  struct Draw {
+    kernels::SampleArgs args;
+    const float* scored = nullptr;  // [n_vocab] what its log-probability is of; null: args.logits
+  };
   struct Sampled {
     int32_t token;
     float logprob;
   };
-  void sample(kernels::Stream& stream, std::span<kernels::SampleArgs> args, std::span<Sampled> out);
+  // One token for each of at most max_rows draws.
+  void sample(kernels::Stream& stream, std::span<const Draw> draws, std::span<Sampled> out);
   // One token, on its way to the host.
-  void start_sample(kernels::Stream& stream, kernels::SampleArgs args, kernels::Transfer& to);
+  void start_sample(kernels::Stream& stream, const Draw& draw, kernels::Transfer& to);
   static Sampled wait_sampled(kernels::Transfer& from);
 
   static constexpr int64_t kLogitRows = 32;  // rows of logits held at once
@@ -86,8 +91,8 @@ class Decoder {
   void norm_heads(kernels::Stream& stream, float* x, const float* weight, int64_t n_heads);
   // attended_ of the layer.
   void attend(kernels::Stream& stream);
-  // A token for each of the arguments, in device memory.
-  const Sampled* draw(kernels::Stream& stream, std::span<kernels::SampleArgs> args);
+  // A token for each, in device memory.
+  const Sampled* draw(kernels::Stream& stream, std::span<const Draw> draws);
   // Logits of rows [row, row + n_rows).
   void project(kernels::Stream& stream, int64_t row, int64_t n_rows);
 

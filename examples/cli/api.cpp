@@ -168,6 +168,12 @@ void add_stop(reattn_request* request, std::string_view text) {
   });
 }
 
+void set_json_schema(reattn_request* request, std::string_view schema) {
+  call([&](reattn_error** e) {
+    return reattn_request_set_json_schema(request, bytes(schema), schema.size(), e);
+  });
+}
+
 std::vector<float> logits(const reattn_request* request) {
   return collect<std::vector<float>>(
       0, [&](float* values, uint64_t cap, uint64_t* needed, auto** e) {

@@ -77,6 +77,7 @@ void save_snapshot(reattn_session* session, const std::string& path);
 reattn_request_options request_options();
 Request create_request(reattn_session* session, const reattn_request_options& options);
 void add_stop(reattn_request* request, std::string_view text);
+void set_json_schema(reattn_request* request, std::string_view schema);
 std::vector<float> logits(const reattn_request* request);
 std::vector<reattn_span> recalled(const reattn_request* request, int64_t layer, int32_t scope);
 reattn_request_stats stats(const reattn_request* request);

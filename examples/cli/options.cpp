@@ -228,17 +228,28 @@ void SamplingArgs::add_to(CLI::App& app) {
   app.add_option("--min-p", options.min_p, "among those p times as likely as the best; 0: off")
       ->capture_default_str()
       ->group(group);
+  app.add_option("--repetition-penalty", options.repetition_penalty,
+                 "divide logits of repeated tokens by it; 1: off")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--repetition-window", options.repetition_window,
+                 "tokens that count as repeated: so many last ones; 0: all")
+      ->capture_default_str()
+      ->group(group);
   app.add_option("--seed", options.seed, "same input and seed: same answer")
       ->capture_default_str()
       ->group(group);
   app.add_option("--stop", stops, "end the answer at this text (repeat for more)")
       ->allow_extra_args(false)
       ->group(group);
+  app.add_option("--json-schema", schema_path, "file with the JSON schema that answers must meet")
+      ->group(group);
 }
 
 Request SamplingArgs::start(reattn_session* session) const {
   Request request = create_request(session, options);
   for (const std::string& stop : stops) add_stop(request.get(), stop);
+  if (!schema_path.empty()) set_json_schema(request.get(), read_file(schema_path));
   return request;
 }
 

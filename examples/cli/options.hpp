@@ -61,6 +61,7 @@ int64_t scope(const reattn_session_options& options);
 struct SamplingArgs {
   reattn_request_options options = {};
   std::vector<std::string> stops;
+  std::string schema_path;  // of --json-schema; empty: none
 
   void add_to(CLI::App& app);
   Request start(reattn_session* session) const;

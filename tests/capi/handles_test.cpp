@@ -101,6 +101,7 @@ TEST_F(HandlesTest, EveryFunctionRefusesANullHandle) {
       call(reattn_cache_open, m, bytes("x"), uint64_t{1}, &out_cache),
       call(reattn_request_create, s, nullptr, &out_request),
       call(reattn_request_add_stop, r, bytes("x"), uint64_t{1}),
+      call(reattn_request_set_json_schema, r, bytes("{}"), uint64_t{2}),
       call(reattn_request_next, r, begin, &event, no_bytes, zero, nullptr),
       call(reattn_request_cancel, r),
       call(reattn_request_logits, r, nullptr, zero, nullptr),

@@ -121,7 +121,7 @@ FIELD(reattn_cache_info, kv_bytes, 16, 8);
 FIELD(reattn_cache_info, model_fingerprint, 24, 8);
 FIELD(reattn_cache_info, tokenizer_fingerprint, 32, 8);
 
-STRUCT(reattn_request_options, 40);
+STRUCT(reattn_request_options, 48);
 FIELD(reattn_request_options, ignore_end, 4, 4);
 FIELD(reattn_request_options, max_tokens, 8, 8);
 FIELD(reattn_request_options, temperature, 16, 4);
@@ -129,6 +129,8 @@ FIELD(reattn_request_options, top_k, 20, 4);
 FIELD(reattn_request_options, top_p, 24, 4);
 FIELD(reattn_request_options, min_p, 28, 4);
 FIELD(reattn_request_options, seed, 32, 8);
+FIELD(reattn_request_options, repetition_penalty, 40, 4);
+FIELD(reattn_request_options, repetition_window, 44, 4);
 
 STRUCT(reattn_event, 40);
 FIELD(reattn_event, kind, 4, 4);

@@ -217,7 +217,7 @@ TEST_F(StructsTest, UnknownFieldsMustBeZero) {
   EXPECT_OK(call(reattn_request_options_init, &grown.known, sizeof grown));
   grown.later = 1;
   reattn_request* request = nullptr;
-  EXPECT_FAILS(REATTN_E_UNSUPPORTED, "at byte 40",
+  EXPECT_FAILS(REATTN_E_UNSUPPORTED, "at byte 48",
                call(reattn_request_create, s.get(), &grown.known, &request));
   grown.later = 0;
   EXPECT_OK(call(reattn_request_create, s.get(), &grown.known, &request));

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstddef>
 #include <thread>
 
 #include "tests/capi/api.hpp"
@@ -185,6 +186,8 @@ TEST_F(RequestTest, OptionsOutOfRangeAreNamed) {
   refuses("top_k is -1", [](auto& o) { o.top_k = -1; });
   refuses("top_p", [](auto& o) { o.top_p = 1.5f; });
   refuses("min_p", [](auto& o) { o.min_p = -1; });
+  refuses("repetition_penalty", [](auto& o) { o.repetition_penalty = 0; });
+  refuses("repetition_window", [](auto& o) { o.repetition_window = -1; });
   refuses("ignore_end", [](auto& o) { o.ignore_end = 2; });
   EXPECT_EQ(ask(s.get(), 1).tokens.size(), 1u) << "the session is free";
 }
@@ -207,6 +210,60 @@ TEST_F(RequestTest, TheSeedDecides) {
   };
   EXPECT_EQ(sample(7), sample(7));
   EXPECT_NE(sample(7), sample(8));
+}
+
+Request request_with(reattn_session* session, const reattn_request_options& options) {
+  reattn_request* request = nullptr;
+  EXPECT_OK(call(reattn_request_create, session, &options, &request));
+  return Request(request);
+}
+
+reattn_request_options request_options() {
+  reattn_request_options options;
+  EXPECT_OK(call(reattn_request_options_init, &options, sizeof options));
+  options.max_tokens = 20;
+  return options;
+}
+
+Result set_schema(reattn_request* request, std::string_view schema) {
+  return call(reattn_request_set_json_schema, request, bytes(schema), uint64_t{schema.size()});
+}
+
+TEST_F(RequestTest, ASchemaBindsTheAnswer) {
+  const Session s = read(document(300));
+  reattn_request_options options = request_options();
+  {
+    Request r = request_with(s.get(), options);
+    EXPECT_FAILS(REATTN_E_ARG, "'schema' is NULL",
+                 call(reattn_request_set_json_schema, r.get(), nullptr, uint64_t{2}));
+    EXPECT_FAILS(REATTN_E_ARG, "not JSON", set_schema(r.get(), ""));
+    EXPECT_FAILS(REATTN_E_ARG, "Invalid type: tree", set_schema(r.get(), R"({"type": "tree"})"));
+    EXPECT_FAILS(REATTN_E_UNSUPPORTED, "uniqueItems",
+                 set_schema(r.get(), R"({"uniqueItems": true})"));
+    EXPECT_OK(set_schema(r.get(), R"({"const": "north"})"));
+    const Answer a = drain(r.get());
+    EXPECT_EQ(a.text, "\"north\"");
+    EXPECT_EQ(a.reason, REATTN_DONE_END);
+    EXPECT_FAILS(REATTN_E_ARG, "before the first next", set_schema(r.get(), "{}"));
+  }
+  options.ignore_end = 1;
+  Request r = request_with(s.get(), options);
+  EXPECT_FAILS(REATTN_E_ARG, "ignore_end is 1", set_schema(r.get(), "{}"));
+}
+
+// A program built before the last two fields were there.
+TEST_F(RequestTest, OldOptionsHaveNoPenalty) {
+  const Session s = read(document(300)), t = fork(s.get());
+  reattn_request_options options = request_options();
+  options.ignore_end = 1;
+  const Answer plain = [&] {
+    Request r = request_with(s.get(), options);
+    return drain(r.get());
+  }();
+  options.repetition_penalty = 1.8F;
+  options.struct_size = offsetof(reattn_request_options, repetition_penalty);
+  Request r = request_with(t.get(), options);
+  expect_same(model(), drain(r.get()), plain);
 }
 
 TEST_F(RequestTest, CancelFromAnotherThreadStopsWithinAChunk) {

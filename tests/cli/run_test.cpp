@@ -80,6 +80,24 @@ TEST_F(Run, StopTextEndsTheAnswer) {
   EXPECT_EQ(out, answer.substr(0, answer.find(stop)) + "\n");
 }
 
+TEST_F(Run, ASchemaBindsTheAnswer) {
+  const std::string schema = write("schema.json", R"({"enum": ["red", "blue"]})");
+  const std::string out = succeed(with(ask("Which colour?"), {"--json-schema", schema}));
+  EXPECT_TRUE(out == "\"red\"\n" || out == "\"blue\"\n") << out;
+  const std::string bad = write("bad.json", R"({"type": "colour"})");
+  const Outcome outcome = reattn_command(with(ask("Which colour?"), {"--json-schema", bad}));
+  EXPECT_NE(outcome.status, 0);
+  EXPECT_NE(outcome.err.find("Invalid type: colour"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Run, RepetitionIsPenalized) {
+  const auto ask_with = [&](const std::vector<std::string>& more) {
+    return succeed(with(ask("Which colour?"), more));
+  };
+  EXPECT_EQ(ask_with({"--repetition-penalty", "1"}), ask_with({}));
+  EXPECT_NE(ask_with({"--repetition-penalty", "1.5", "--repetition-window", "0"}), ask_with({}));
+}
+
 TEST_F(Run, SeedDecidesWhatIsSampled) {
   const auto sampled = [&](const std::string& seed) {
     return succeed(with(ask("Which colour?"), {"--temperature", "1.5", "--seed", seed}));

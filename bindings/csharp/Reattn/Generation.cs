@@ -59,6 +59,18 @@ namespace Reattn
             }
         }
 
+        /// <summary>What is generated is one JSON text that the schema allows; only before the first pull, and not with
+        /// IgnoreEnd.</summary>
+        public void SetJsonSchema(string schema)
+        {
+            byte[] utf8 = Call.Utf8(schema, "schema");
+            IntPtr err = IntPtr.Zero;
+            fixed (byte* p = utf8)
+            {
+                Check(Library.Api.reattn_request_set_json_schema(Native, p, (ulong)utf8.Length, &err), err);
+            }
+        }
+
         // ---- Pulling --------------------------------------------------------------------------------------
 
         /// <summary>Works until the next event; null when nothing more will come.</summary>

@@ -70,6 +70,24 @@ namespace Reattn
             set { Raw.seed = value; }
         }
 
+        /// <summary>Logits of the tokens that are among the session's last RepetitionWindow are divided by it where they are positive
+        /// and multiplied by it where not, also with temperature 0; 1, the default: off.</summary>
+        public float RepetitionPenalty
+        {
+            get { return Raw.repetition_penalty; }
+            set { Raw.repetition_penalty = value; }
+        }
+
+        /// <summary>64 is the default; 0: all of them.</summary>
+        public int RepetitionWindow
+        {
+            get { return Raw.repetition_window; }
+            set { Raw.repetition_window = value; }
+        }
+
+        /// <summary>A JSON schema: the answer is one JSON text that it allows, not with IgnoreEnd; null, the default: any text.</summary>
+        public string JsonSchema { get; set; }
+
         /// <summary>Texts (1 to 1,024 bytes of UTF-8) that end the answer where they appear in it, also across tokens, and are not
         /// delivered.</summary>
         public IList<string> Stops

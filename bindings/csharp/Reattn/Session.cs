@@ -190,6 +190,7 @@ namespace Reattn
             try
             {
                 foreach (string stop in options.Stops) generation.AddStop(stop);
+                if (options.JsonSchema != null) generation.SetJsonSchema(options.JsonSchema);
                 return generation;
             }
             catch

@@ -45,7 +45,8 @@ namespace Reattn.Tests
                 () => snapshot.Info(), () => snapshot.Save("never"),
                 () => generation.NextEvent(), () => generation.TryNextEvent(TimeSpan.Zero, out next), () => generation.Answer(),
                 () => generation.Finish(), () => generation.Cancel(), () => generation.Recalled(), () => generation.Logits(),
-                () => generation.Stats(), () => generation.AddStop("x"), () => generation.First(),
+                () => generation.Stats(), () => generation.AddStop("x"), () => generation.SetJsonSchema("{}"),
+                () => generation.First(),
                 () => queue.Next(), () => queue.TryNext(TimeSpan.Zero, out other), () => queue.Add(generation)
             };
             for (int i = 0; i < uses.Length; i++) Assert.Throws<ObjectDisposedException>(uses[i], "use " + i);

@@ -75,6 +75,9 @@ namespace Reattn.Tests
                     if (IsString(step)) On<Generation>(step).AddStop((string)step["text"]);
                     else On<Generation>(step).AddStop(Content(step));
                     return null;
+                case "set_json_schema":
+                    On<Generation>(step).SetJsonSchema(IsString(step) ? (string)step["text"] : Encoding.UTF8.GetString(Content(step)));
+                    return null;
                 case "next": return Event(On<Generation>(step).NextEvent());
                 case "drain": return Drain(On<Generation>(step));
                 case "cancel": On<Generation>(step).Cancel(); return null;
@@ -254,6 +257,7 @@ namespace Reattn.Tests
             var options = new GenerationOptions { IgnoreEnd = true };
             Fill(options, step["options"]);
             foreach (JToken stop in step["stops"] ?? new JArray()) options.Stops.Add((string)stop);
+            if (step["json_schema"] != null) options.JsonSchema = step["json_schema"].ToString(Newtonsoft.Json.Formatting.None);
             return options;
         }
 

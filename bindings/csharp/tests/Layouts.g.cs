@@ -125,7 +125,7 @@ namespace Reattn.Tests
             all.Add(new object[] { "reattn_cache_info.model_fingerprint", 24L, (long)((byte*)&the_cache_info.model_fingerprint - (byte*)&the_cache_info) });
             all.Add(new object[] { "reattn_cache_info.tokenizer_fingerprint", 32L, (long)((byte*)&the_cache_info.tokenizer_fingerprint - (byte*)&the_cache_info) });
             reattn_request_options the_request_options;
-            all.Add(new object[] { "reattn_request_options", 40L, (long)sizeof(reattn_request_options) });
+            all.Add(new object[] { "reattn_request_options", 48L, (long)sizeof(reattn_request_options) });
             all.Add(new object[] { "reattn_request_options.struct_size", 0L, (long)((byte*)&the_request_options.struct_size - (byte*)&the_request_options) });
             all.Add(new object[] { "reattn_request_options.ignore_end", 4L, (long)((byte*)&the_request_options.ignore_end - (byte*)&the_request_options) });
             all.Add(new object[] { "reattn_request_options.max_tokens", 8L, (long)((byte*)&the_request_options.max_tokens - (byte*)&the_request_options) });
@@ -134,6 +134,8 @@ namespace Reattn.Tests
             all.Add(new object[] { "reattn_request_options.top_p", 24L, (long)((byte*)&the_request_options.top_p - (byte*)&the_request_options) });
             all.Add(new object[] { "reattn_request_options.min_p", 28L, (long)((byte*)&the_request_options.min_p - (byte*)&the_request_options) });
             all.Add(new object[] { "reattn_request_options.seed", 32L, (long)((byte*)&the_request_options.seed - (byte*)&the_request_options) });
+            all.Add(new object[] { "reattn_request_options.repetition_penalty", 40L, (long)((byte*)&the_request_options.repetition_penalty - (byte*)&the_request_options) });
+            all.Add(new object[] { "reattn_request_options.repetition_window", 44L, (long)((byte*)&the_request_options.repetition_window - (byte*)&the_request_options) });
             reattn_event the_event;
             all.Add(new object[] { "reattn_event", 40L, (long)sizeof(reattn_event) });
             all.Add(new object[] { "reattn_event.struct_size", 0L, (long)((byte*)&the_event.struct_size - (byte*)&the_event) });

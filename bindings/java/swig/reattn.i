@@ -172,6 +172,7 @@ HANDLE(reattn_queue)
 %}
 %enddef
 ARRAY("jbyteArray", "byte[]", Byte, jbyte, 1, const uint8_t* text, uint64_t text_bytes, JNI_ABORT)
+ARRAY("jbyteArray", "byte[]", Byte, jbyte, 1, const uint8_t* schema, uint64_t schema_bytes, JNI_ABORT)
 ARRAY("jbyteArray", "byte[]", Byte, jbyte, 1, const uint8_t* path, uint64_t path_bytes, JNI_ABORT)
 ARRAY("jbyteArray", "byte[]", Byte, jbyte, 1, const uint8_t* messages, uint64_t messages_bytes,
       JNI_ABORT)

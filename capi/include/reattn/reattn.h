@@ -330,18 +330,23 @@ REATTN_API reattn_status reattn_text_detokenize(const reattn_model* model, const
                                                 uint64_t* needed, reattn_error** err);
 
 /* A conversation in the words of the model's chat template, as text for looking at; to read it, use
- * reattn_chat_tokenize. messages: a JSON array of objects with string members "role" and "content";
- * other members are handed to the template. add_generation_prompt 1: end with what makes the model
- * answer. Any thread. Errors: ARG (naming the message), UNSUPPORTED (no template), FORMAT (the
- * template fails), BUFFER, BUSY while loading. Since 0.1. */
+ * reattn_chat_tokenize. messages: JSON, an array of messages, or an object with such an array as
+ * "messages", whose other members ("tools", "documents", "enable_thinking", ...) are variables of the
+ * template. A message is an object with a string "role" and a "content", which is a string or an array
+ * of parts, and those are objects; beside "tool_calls" it may be null or absent. Other members are
+ * handed to the template.
+ * add_generation_prompt 1: end with what makes the model answer. Any thread. Errors: ARG (naming the
+ * message; what the template itself refuses), UNSUPPORTED (no template), FORMAT (the template fails),
+ * BUFFER, BUSY while loading. Since 0.1. */
 REATTN_API reattn_status reattn_chat_render(const reattn_model* model, const uint8_t* messages,
                                             uint64_t messages_bytes, int32_t add_generation_prompt,
                                             uint8_t* buf, uint64_t cap, uint64_t* needed,
                                             reattn_error** err);
 
-/* Token ids of the same conversation. Special tokens match in the template's own words only: a
- * message's content cannot forge them. ids: [cap]. Threads and errors as reattn_chat_render; also
- * UNSUPPORTED where a template changes contents so that they cannot be told apart. Since 0.1. */
+/* Token ids of the same conversation. Special tokens match in the template's own words and in roles
+ * only: no other text of `messages` can forge them. ids: [cap]. Threads and errors as
+ * reattn_chat_render; also UNSUPPORTED where a template changes texts so that they cannot be told
+ * apart. Since 0.1. */
 REATTN_API reattn_status reattn_chat_tokenize(const reattn_model* model, const uint8_t* messages,
                                               uint64_t messages_bytes,
                                               int32_t add_generation_prompt, int32_t* ids,
@@ -548,6 +553,11 @@ typedef struct reattn_request_options {
   float top_p;     /* among the most likely ones that sum up to top_p; default 1: off */
   float min_p;     /* among those at least min_p times as likely as the best; default 0: off */
   uint64_t seed;   /* same input, settings and seed: the same tokens; default 0 */
+  float repetition_penalty;  /* logits of the tokens that are among the session's last
+                                repetition_window, read or generated, are divided by it where they
+                                are positive and multiplied by it where not; above 0, at most 100;
+                                also with temperature 0; default 1: off */
+  int32_t repetition_window; /* default 64; 0: all of them */
 } reattn_request_options;
 
 /* Fills in the defaults and struct_size; `size` is sizeof *out_options. Any thread. Errors: ARG.
@@ -572,6 +582,19 @@ REATTN_API reattn_status reattn_request_create(reattn_session* session,
 REATTN_API reattn_status reattn_request_add_stop(reattn_request* request, const uint8_t* text,
                                                  uint64_t text_bytes, reattn_error** err);
 
+/* What is generated is one JSON text that `schema` (UTF-8, at most 262,144 bytes) allows: before each
+ * token those that cannot go on to one lose all probability. The answer ends (REATTN_DONE_END) where
+ * the model ends it, which it can where the text is complete, or where nothing may follow; with
+ * REATTN_DONE_LENGTH and _STOP the text may be a part. A later call replaces the schema. Only before
+ * the first reattn_request_next, and before the request is in a queue. One caller at a time.
+ * Errors: ARG (not JSON, with line and column; no JSON schema, with what is wrong; ignore_end 1),
+ * UNSUPPORTED (a keyword that this build cannot hold a text to, by name; a schema that takes too
+ * much), BUSY; later from reattn_request_next UNSUPPORTED (no token of the vocabulary goes on, or to
+ * find one takes too much). Since 0.1. */
+REATTN_API reattn_status reattn_request_set_json_schema(reattn_request* request,
+                                                        const uint8_t* schema,
+                                                        uint64_t schema_bytes, reattn_error** err);
+
 enum {
   REATTN_EVENT_PREFILL = 1, /* another chunk, or several, were read: n_done of n_total */
   REATTN_EVENT_TEXT = 2,    /* another token was generated: token, logprob, text */
@@ -593,7 +616,8 @@ typedef struct reattn_event {
   int64_t n_done;      /* PREFILL, DONE: tokens of this request's input that are read */
   int64_t n_total;     /* PREFILL, DONE: tokens of this request's input */
   int32_t token;       /* TEXT: id of the generated token, else -1 */
-  float logprob;       /* TEXT: its log-probability at temperature 1, else 0 */
+  float logprob;       /* TEXT: its log-probability at temperature 1, before penalty and schema,
+                          else 0 */
   int32_t reason;      /* DONE: REATTN_DONE_*, else 0 */
   uint32_t text_bytes; /* length of the text in buf */
 } reattn_event;
@@ -609,8 +633,8 @@ typedef struct reattn_event {
  * by the next call. Every delivered token is in the session's cache before DONE, after a cancel
  * too. An error other than BUFFER, BUSY, ARG and HANDLE ends the request: input not yet read is
  * dropped, and the session stands at its last complete chunk, as its n_tokens says. One caller at a
- * time. Errors: BUFFER, BUSY (another call, or it is in a queue), OOM_HOST, OOM_DEVICE, DEVICE_LOST.
- * Since 0.1. */
+ * time. Errors: BUFFER, BUSY (another call, or it is in a queue), OOM_HOST, OOM_DEVICE, DEVICE_LOST,
+ * UNSUPPORTED (reattn_request_set_json_schema says when). Since 0.1. */
 REATTN_API reattn_status reattn_request_next(reattn_request* request, int64_t timeout_ms,
                                              reattn_event* out_event, uint8_t* buf, uint64_t cap,
                                              uint64_t* needed, reattn_error** err);
@@ -707,7 +731,7 @@ REATTN_API reattn_status reattn_queue_add(reattn_queue* queue, reattn_request* r
  * as that allows. Requests generate in one pass when their sessions have the same settings (max_tokens may
  * differ), on the CPU up to 15 of them, on a GPU up to 32; more take turns.
  * One caller at a time. Errors: BUFFER, BUSY (another call of it); of a request: OOM_HOST,
- * OOM_DEVICE, DEVICE_LOST, INTERNAL. Since 0.1. */
+ * OOM_DEVICE, DEVICE_LOST, UNSUPPORTED, INTERNAL. Since 0.1. */
 REATTN_API reattn_status reattn_queue_next(reattn_queue* queue, int64_t timeout_ms,
                                            uint64_t* out_tag, reattn_event* out_event, uint8_t* buf,
                                            uint64_t cap, uint64_t* needed, reattn_error** err);

@@ -1,9 +1,10 @@
-/* C functions of the Rust text library: tokenizers and chat templates. Private to core/text.
+/* C functions of the Rust text library: tokenizers, chat templates and JSON schemas. Private to core/text.
  *
  * Every function but _free returns 0, or a reattn::ErrorCode with the reason in *error (NUL-
  * terminated). Nothing here owns memory of the other side: results go through the callbacks, which
  * must not throw and return 0 to go on. A panic becomes kInternal; only a failed allocation aborts,
- * so inputs are bounded (lib.rs, tokenizer.rs, hf.rs, chat.rs name the bounds). Calls on one tokenizer may overlap.
+ * so inputs are bounded (lib.rs, tokenizer.rs, hf.rs, chat.rs, schema.rs name the bounds). Calls on one tokenizer
+ * may overlap.
  *
  * The Rust standard library is linked into this archive, so its panic hook, which is replaced by
  * one that prints nothing, is not the hook of a program that is itself written in Rust. */
@@ -115,6 +116,34 @@ int32_t reattn_text_chat_render(const struct reattn_text_tokenizer* tokenizer,
                                 int32_t add_generation_prompt, int32_t mark_contents,
                                 reattn_text_emit_piece emit, void* user,
                                 struct reattn_text_error* error);
+
+struct reattn_text_vocabulary;
+struct reattn_text_schema;
+
+enum { REATTN_TEXT_KIND_TEXT = 0, REATTN_TEXT_KIND_SPECIAL = 1, REATTN_TEXT_KIND_END = 2 };
+
+/* The tokens that schemas choose among, by their bytes. kinds: [n_tokens] of the above. */
+int32_t reattn_text_vocabulary_create(struct reattn_text_bytes tokens,
+                                      const uint64_t* token_offsets, const uint8_t* kinds,
+                                      uint64_t n_tokens, struct reattn_text_vocabulary** out,
+                                      struct reattn_text_error* error);
+void reattn_text_vocabulary_free(struct reattn_text_vocabulary* vocabulary);
+
+/* A text that begins, bound to be JSON of this schema. It does not need the vocabulary afterwards.
+ * Calls on one do not overlap. */
+int32_t reattn_text_schema_create(const struct reattn_text_vocabulary* vocabulary,
+                                  struct reattn_text_bytes schema, struct reattn_text_schema** out,
+                                  struct reattn_text_error* error);
+void reattn_text_schema_free(struct reattn_text_schema* schema);
+
+/* Bit i % 32 of mask[i / 32] says whether token i may come next; mask: [n_words]. A token that ends
+ * an answer may where the text is complete. */
+int32_t reattn_text_schema_mask(struct reattn_text_schema* schema, uint32_t* mask, uint64_t n_words,
+                                struct reattn_text_error* error);
+
+/* Goes on by a token that may come next and ends nothing. *is_complete 1: no other can follow. */
+int32_t reattn_text_schema_accept(struct reattn_text_schema* schema, uint32_t token,
+                                  int32_t* is_complete, struct reattn_text_error* error);
 
 #ifdef __cplusplus
 }

@@ -213,6 +213,8 @@ namespace Reattn.Native
         internal float top_p;
         internal float min_p;
         internal ulong seed;
+        internal float repetition_penalty;
+        internal int repetition_window;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -424,6 +426,10 @@ namespace Reattn.Native
         internal readonly reattn_request_add_stop_fn reattn_request_add_stop;
 
         [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate int reattn_request_set_json_schema_fn(IntPtr request, byte* schema, ulong schema_bytes, IntPtr* err);
+        internal readonly reattn_request_set_json_schema_fn reattn_request_set_json_schema;
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
         internal delegate int reattn_request_next_fn(IntPtr request, long timeout_ms, reattn_event* out_event, byte* buf, ulong cap, ulong* needed, IntPtr* err);
         internal readonly reattn_request_next_fn reattn_request_next;
 
@@ -509,6 +515,7 @@ namespace Reattn.Native
             reattn_request_options_init = (reattn_request_options_init_fn)Marshal.GetDelegateForFunctionPointer(find("reattn_request_options_init"), typeof(reattn_request_options_init_fn));
             reattn_request_create = (reattn_request_create_fn)Marshal.GetDelegateForFunctionPointer(find("reattn_request_create"), typeof(reattn_request_create_fn));
             reattn_request_add_stop = (reattn_request_add_stop_fn)Marshal.GetDelegateForFunctionPointer(find("reattn_request_add_stop"), typeof(reattn_request_add_stop_fn));
+            reattn_request_set_json_schema = (reattn_request_set_json_schema_fn)Marshal.GetDelegateForFunctionPointer(find("reattn_request_set_json_schema"), typeof(reattn_request_set_json_schema_fn));
             reattn_request_next = (reattn_request_next_fn)Marshal.GetDelegateForFunctionPointer(find("reattn_request_next"), typeof(reattn_request_next_fn));
             reattn_request_cancel = (reattn_request_cancel_fn)Marshal.GetDelegateForFunctionPointer(find("reattn_request_cancel"), typeof(reattn_request_cancel_fn));
             reattn_request_logits = (reattn_request_logits_fn)Marshal.GetDelegateForFunctionPointer(find("reattn_request_logits"), typeof(reattn_request_logits_fn));

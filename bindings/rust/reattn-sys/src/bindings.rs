@@ -718,12 +718,19 @@ pub struct reattn_request_options {
     pub min_p: f32,
     /// same input, settings and seed: the same tokens; default 0
     pub seed: u64,
+    /** logits of the tokens that are among the session's last
+repetition_window, read or generated, are divided by it where they
+are positive and multiplied by it where not; above 0, at most 100;
+also with temperature 0; default 1: off*/
+    pub repetition_penalty: f32,
+    /// default 64; 0: all of them
+    pub repetition_window: i32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     [
         "Size of reattn_request_options",
-    ][::core::mem::size_of::<reattn_request_options>() - 40usize];
+    ][::core::mem::size_of::<reattn_request_options>() - 48usize];
     [
         "Alignment of reattn_request_options",
     ][::core::mem::align_of::<reattn_request_options>() - 8usize];
@@ -751,6 +758,12 @@ const _: () = {
     [
         "Offset of field: reattn_request_options::seed",
     ][::core::mem::offset_of!(reattn_request_options, seed) - 32usize];
+    [
+        "Offset of field: reattn_request_options::repetition_penalty",
+    ][::core::mem::offset_of!(reattn_request_options, repetition_penalty) - 40usize];
+    [
+        "Offset of field: reattn_request_options::repetition_window",
+    ][::core::mem::offset_of!(reattn_request_options, repetition_window) - 44usize];
 };
 /// another chunk, or several, were read: n_done of n_total
 pub const REATTN_EVENT_PREFILL: _bindgen_ty_8 = 1;
@@ -784,7 +797,8 @@ pub struct reattn_event {
     pub n_total: i64,
     /// TEXT: id of the generated token, else -1
     pub token: i32,
-    /// TEXT: its log-probability at temperature 1, else 0
+    /** TEXT: its log-probability at temperature 1, before penalty and schema,
+else 0*/
     pub logprob: f32,
     /// DONE: REATTN_DONE_*, else 0
     pub reason: i32,
@@ -1063,10 +1077,14 @@ unsafe extern "C" {
         err: *mut *mut reattn_error,
     ) -> reattn_status;
     /** A conversation in the words of the model's chat template, as text for looking at; to read it, use
- reattn_chat_tokenize. messages: a JSON array of objects with string members "role" and "content";
- other members are handed to the template. add_generation_prompt 1: end with what makes the model
- answer. Any thread. Errors: ARG (naming the message), UNSUPPORTED (no template), FORMAT (the
- template fails), BUFFER, BUSY while loading. Since 0.1.*/
+ reattn_chat_tokenize. messages: JSON, an array of messages, or an object with such an array as
+ "messages", whose other members ("tools", "documents", "enable_thinking", ...) are variables of the
+ template. A message is an object with a string "role" and a "content", which is a string or an array
+ of parts, and those are objects; beside "tool_calls" it may be null or absent. Other members are
+ handed to the template.
+ add_generation_prompt 1: end with what makes the model answer. Any thread. Errors: ARG (naming the
+ message; what the template itself refuses), UNSUPPORTED (no template), FORMAT (the template fails),
+ BUFFER, BUSY while loading. Since 0.1.*/
     pub fn reattn_chat_render(
         model: *const reattn_model,
         messages: *const u8,
@@ -1077,9 +1095,10 @@ unsafe extern "C" {
         needed: *mut u64,
         err: *mut *mut reattn_error,
     ) -> reattn_status;
-    /** Token ids of the same conversation. Special tokens match in the template's own words only: a
- message's content cannot forge them. ids: [cap]. Threads and errors as reattn_chat_render; also
- UNSUPPORTED where a template changes contents so that they cannot be told apart. Since 0.1.*/
+    /** Token ids of the same conversation. Special tokens match in the template's own words and in roles
+ only: no other text of `messages` can forge them. ids: [cap]. Threads and errors as
+ reattn_chat_render; also UNSUPPORTED where a template changes texts so that they cannot be told
+ apart. Since 0.1.*/
     pub fn reattn_chat_tokenize(
         model: *const reattn_model,
         messages: *const u8,
@@ -1269,6 +1288,21 @@ unsafe extern "C" {
         text_bytes: u64,
         err: *mut *mut reattn_error,
     ) -> reattn_status;
+    /** What is generated is one JSON text that `schema` (UTF-8, at most 262,144 bytes) allows: before each
+ token those that cannot go on to one lose all probability. The answer ends (REATTN_DONE_END) where
+ the model ends it, which it can where the text is complete, or where nothing may follow; with
+ REATTN_DONE_LENGTH and _STOP the text may be a part. A later call replaces the schema. Only before
+ the first reattn_request_next, and before the request is in a queue. One caller at a time.
+ Errors: ARG (not JSON, with line and column; no JSON schema, with what is wrong; ignore_end 1),
+ UNSUPPORTED (a keyword that this build cannot hold a text to, by name; a schema that takes too
+ much), BUSY; later from reattn_request_next UNSUPPORTED (no token of the vocabulary goes on, or to
+ find one takes too much). Since 0.1.*/
+    pub fn reattn_request_set_json_schema(
+        request: *mut reattn_request,
+        schema: *const u8,
+        schema_bytes: u64,
+        err: *mut *mut reattn_error,
+    ) -> reattn_status;
     /** Works on the request until its next event, in this thread and the library's pool, but no longer
  than about timeout_ms milliseconds (looked at after every layer; negative: no limit), and never
  ahead of the caller: between calls nothing runs, but for the step of the last token, which a GPU
@@ -1280,8 +1314,8 @@ unsafe extern "C" {
  by the next call. Every delivered token is in the session's cache before DONE, after a cancel
  too. An error other than BUFFER, BUSY, ARG and HANDLE ends the request: input not yet read is
  dropped, and the session stands at its last complete chunk, as its n_tokens says. One caller at a
- time. Errors: BUFFER, BUSY (another call, or it is in a queue), OOM_HOST, OOM_DEVICE, DEVICE_LOST.
- Since 0.1.*/
+ time. Errors: BUFFER, BUSY (another call, or it is in a queue), OOM_HOST, OOM_DEVICE, DEVICE_LOST,
+ UNSUPPORTED (reattn_request_set_json_schema says when). Since 0.1.*/
     pub fn reattn_request_next(
         request: *mut reattn_request,
         timeout_ms: i64,
@@ -1370,7 +1404,7 @@ unsafe extern "C" {
  as that allows. Requests generate in one pass when their sessions have the same settings (max_tokens may
  differ), on the CPU up to 15 of them, on a GPU up to 32; more take turns.
  One caller at a time. Errors: BUFFER, BUSY (another call of it); of a request: OOM_HOST,
- OOM_DEVICE, DEVICE_LOST, INTERNAL. Since 0.1.*/
+ OOM_DEVICE, DEVICE_LOST, UNSUPPORTED, INTERNAL. Since 0.1.*/
     pub fn reattn_queue_next(
         queue: *mut reattn_queue,
         timeout_ms: i64,

@@ -46,6 +46,7 @@ pub(crate) struct Api {
     reattn_request_options_init: unsafe extern "C" fn(out_options: *mut reattn_request_options, size: usize, err: *mut *mut reattn_error) -> reattn_status,
     reattn_request_create: unsafe extern "C" fn(session: *mut reattn_session, options: *const reattn_request_options, out_request: *mut *mut reattn_request, err: *mut *mut reattn_error) -> reattn_status,
     reattn_request_add_stop: unsafe extern "C" fn(request: *mut reattn_request, text: *const u8, text_bytes: u64, err: *mut *mut reattn_error) -> reattn_status,
+    reattn_request_set_json_schema: unsafe extern "C" fn(request: *mut reattn_request, schema: *const u8, schema_bytes: u64, err: *mut *mut reattn_error) -> reattn_status,
     reattn_request_next: unsafe extern "C" fn(request: *mut reattn_request, timeout_ms: i64, out_event: *mut reattn_event, buf: *mut u8, cap: u64, needed: *mut u64, err: *mut *mut reattn_error) -> reattn_status,
     reattn_request_cancel: unsafe extern "C" fn(request: *const reattn_request, err: *mut *mut reattn_error) -> reattn_status,
     reattn_request_logits: unsafe extern "C" fn(request: *const reattn_request, logits: *mut f32, cap: u64, needed: *mut u64, err: *mut *mut reattn_error) -> reattn_status,
@@ -105,6 +106,7 @@ impl Api {
             reattn_request_options_init: core::mem::transmute::<*const (), _>(get("reattn_request_options_init")?),
             reattn_request_create: core::mem::transmute::<*const (), _>(get("reattn_request_create")?),
             reattn_request_add_stop: core::mem::transmute::<*const (), _>(get("reattn_request_add_stop")?),
+            reattn_request_set_json_schema: core::mem::transmute::<*const (), _>(get("reattn_request_set_json_schema")?),
             reattn_request_next: core::mem::transmute::<*const (), _>(get("reattn_request_next")?),
             reattn_request_cancel: core::mem::transmute::<*const (), _>(get("reattn_request_cancel")?),
             reattn_request_logits: core::mem::transmute::<*const (), _>(get("reattn_request_logits")?),
@@ -205,6 +207,8 @@ pub unsafe fn reattn_request_options_init(out_options: *mut reattn_request_optio
 pub unsafe fn reattn_request_create(session: *mut reattn_session, options: *const reattn_request_options, out_request: *mut *mut reattn_request, err: *mut *mut reattn_error) -> reattn_status { (api().reattn_request_create)(session, options, out_request, err) }
 /// `reattn_request_add_stop` of the library that was loaded.
 pub unsafe fn reattn_request_add_stop(request: *mut reattn_request, text: *const u8, text_bytes: u64, err: *mut *mut reattn_error) -> reattn_status { (api().reattn_request_add_stop)(request, text, text_bytes, err) }
+/// `reattn_request_set_json_schema` of the library that was loaded.
+pub unsafe fn reattn_request_set_json_schema(request: *mut reattn_request, schema: *const u8, schema_bytes: u64, err: *mut *mut reattn_error) -> reattn_status { (api().reattn_request_set_json_schema)(request, schema, schema_bytes, err) }
 /// `reattn_request_next` of the library that was loaded.
 pub unsafe fn reattn_request_next(request: *mut reattn_request, timeout_ms: i64, out_event: *mut reattn_event, buf: *mut u8, cap: u64, needed: *mut u64, err: *mut *mut reattn_error) -> reattn_status { (api().reattn_request_next)(request, timeout_ms, out_event, buf, cap, needed, err) }
 /// `reattn_request_cancel` of the library that was loaded.

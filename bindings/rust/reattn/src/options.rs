@@ -303,14 +303,26 @@ options! {
         min_p: f32,
         /// Same input, settings and seed: the same tokens.
         seed: u64,
+        /// Logits of the tokens that are among the session's last `repetition_window` are divided by it where they are
+        /// positive and multiplied by it where not, also with temperature 0; default 1: off.
+        repetition_penalty: f32,
+        /// Default 64; 0: all of them.
+        repetition_window: i32,
         /// Texts that end the answer, also across tokens, and are not delivered.
         stops: Vec<String>,
+        /// A JSON schema: the answer is one JSON text that it allows.
+        json_schema: Option<String>,
     }
 }
 
 impl Default for RequestOptions {
     fn default() -> Self {
-        let mut raw = sys::reattn_request_options { top_p: 1.0, ..Default::default() };
+        let mut raw = sys::reattn_request_options {
+            top_p: 1.0,
+            repetition_penalty: 1.0,
+            repetition_window: 64,
+            ..Default::default()
+        };
         // Where the library is not to be had, generating will say so.
         // SAFETY: the size is that of the struct.
         let _ = call(|err| unsafe {
@@ -324,7 +336,10 @@ impl Default for RequestOptions {
             top_p: raw.top_p,
             min_p: raw.min_p,
             seed: raw.seed,
+            repetition_penalty: raw.repetition_penalty,
+            repetition_window: raw.repetition_window,
             stops: Vec::new(),
+            json_schema: None,
         }
     }
 }
@@ -352,6 +367,8 @@ impl RequestOptions {
             out.top_p = self.top_p;
             out.min_p = self.min_p;
             out.seed = self.seed;
+            out.repetition_penalty = self.repetition_penalty;
+            out.repetition_window = self.repetition_window;
         })
     }
 }

@@ -316,6 +316,18 @@ impl Request {
         Ok(())
     }
 
+    /// What is generated is one JSON text that `schema` allows. Only before the first event is pulled, and not with
+    /// `ignore_end`. [`RequestOptions::json_schema`](crate::RequestOptions::json_schema) does the same.
+    pub fn set_json_schema(&mut self, schema: impl AsRef<[u8]>) -> Result<()> {
+        let schema = schema.as_ref();
+        // SAFETY: the schema is as long as is said.
+        call(|err| unsafe {
+            let length = schema.len() as u64;
+            sys::reattn_request_set_json_schema(self.raw(), schema.as_ptr(), length, err)
+        })?;
+        Ok(())
+    }
+
     fn wait_ms(&mut self, timeout_ms: i64) -> Result<Step<Event>> {
         let request = self.handle.get();
         // SAFETY: the event states its size, the buffer is as long as is said.

@@ -234,7 +234,7 @@ impl Session {
     }
 
     /// A request to read what is queued and then to generate. It does nothing until it is pulled, keeps the session's
-    /// contents alive, and ends when it is dropped. When a stop text is refused, what was queued is dropped with it.
+    /// contents alive, and ends when it is dropped. When a stop text or the schema is refused, what was queued is dropped with it.
     pub fn generate(&mut self, options: &RequestOptions) -> Result<Request> {
         let raw = options.to_raw();
         let handle = Handle::create(|out, err| unsafe {
@@ -243,6 +243,9 @@ impl Session {
         let mut request = Request::from_handle(handle);
         for stop in &options.stops {
             request.add_stop(stop)?;
+        }
+        if let Some(schema) = &options.json_schema {
+            request.set_json_schema(schema)?;
         }
         Ok(request)
     }

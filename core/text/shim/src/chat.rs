@@ -1,16 +1,13 @@
 //! Chat messages to text, with what users wrote told apart from what the template wrote.
 
-use crate::error::{fail, guard, Code, Outcome};
+use crate::error::{fail, Code, Outcome};
 use crate::template::{render, Limits};
 use crate::tokenizer::Tokenizer;
-use crate::watch::Watch;
+use crate::watch::{bounded, Bounds, Stopped};
 use serde_json::{json, Value as Json};
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{channel, RecvTimeoutError};
-use std::sync::Arc;
-use std::thread::Builder;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const MAX_MESSAGES_BYTES: usize = 256 << 20;
 const MAX_TEMPLATE_BYTES: usize = 128 << 10;
@@ -177,7 +174,7 @@ fn marked(messages: &[Json], word: &str) -> Vec<Json> {
 }
 
 /// Renders on a thread whose memory, time and stack are bounded.
-fn render_watched(
+fn render_bounded(
     tokenizer: &Tokenizer,
     request: &Request,
     n_messages: usize,
@@ -198,41 +195,22 @@ fn render_watched(
     }
     let fuel = BASE_FUEL + FUEL_PER_MESSAGE * n_messages as u64 + n_bytes as u64;
     let limits = Limits { fuel, output_bytes: BASE_OUTPUT_BYTES + 2 * n_bytes };
-    let deadline = Instant::now() + BASE_TIME + TIME_PER_MIB * (n_bytes >> 20) as u32;
-    let watch = Arc::new(Watch::new(BASE_MEMORY_BYTES + MEMORY_PER_BYTE * n_bytes));
-    let (sender, receiver) = channel();
-    let work = {
-        let (watch, source) = (watch.clone(), request.template.to_string());
-        move || {
-            let result = guard(|| Ok(render(&source, contexts, limits, &watch)));
-            // The receiver may have given up.
-            let _ = sender.send(result);
-        }
+    let memory_bytes = BASE_MEMORY_BYTES + MEMORY_PER_BYTE * n_bytes;
+    let bounds = Bounds {
+        stack_bytes: STACK_BYTES + STACK_BYTES_PER_MESSAGE * n_messages,
+        memory_bytes,
+        time: BASE_TIME + TIME_PER_MIB * (n_bytes >> 20) as u32,
     };
-    let thread = Builder::new()
-        .stack_size(STACK_BYTES + STACK_BYTES_PER_MESSAGE * n_messages)
-        .spawn(work)
-        .or_else(|e| fail(Code::OomHost, format!("a thread for the chat template: {e}")))?;
-    loop {
-        match receiver.recv_timeout(Duration::from_millis(10)) {
-            Ok(result) => {
-                let _ = thread.join();
-                return result;
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                return fail(Code::Internal, "the chat template's thread died");
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        if watch.exceeded.load(Relaxed) {
-            condemned.store(true, Relaxed);
-            return refuse(&format!("it takes more than {} bytes of memory", watch.budget));
-        }
-        if Instant::now() > deadline {
-            watch.stop.store(true, Relaxed);
-            condemned.store(true, Relaxed);
-            return refuse("it takes too long");
-        }
+    let source = request.template.to_string();
+    let stopped =
+        match bounded("the chat template", bounds, move || Ok(render(&source, contexts, limits))) {
+            Ok(result) => return result,
+            Err(stopped) => stopped,
+        };
+    condemned.store(true, Relaxed);
+    match stopped {
+        Stopped::Memory => refuse(&format!("it takes more than {memory_bytes} bytes of memory")),
+        Stopped::Time => refuse("it takes too long"),
     }
 }
 
@@ -247,7 +225,7 @@ pub fn render_chat(
     if mark_contents {
         contexts.push(context(request, &marked(&messages, &word)));
     }
-    let mut renderings = render_watched(tokenizer, request, messages.len(), contexts)?.into_iter();
+    let mut renderings = render_bounded(tokenizer, request, messages.len(), contexts)?.into_iter();
     let text = renderings.next().unwrap_or_else(|| fail(Code::Internal, "nothing rendered"))?;
     let contents = match renderings.next() {
         None => Vec::new(),

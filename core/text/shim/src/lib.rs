@@ -1,10 +1,11 @@
-//! C functions over the tokenizer and the chat templates; `shim.h` says what they do.
+//! C functions over the tokenizer, the chat templates and the JSON schemas; `shim.h` says what they do.
 
 mod chat;
 mod error;
 mod hf;
 mod hf_json;
 mod json;
+mod schema;
 mod special;
 mod split;
 mod spm;
@@ -13,6 +14,7 @@ mod tokenizer;
 mod watch;
 
 use error::{fail, guard, Code, Failure, Outcome};
+use schema::{Schema, Vocabulary};
 use spm::SpacePrefix;
 use std::ffi::c_void;
 use std::ops::Range;
@@ -179,12 +181,7 @@ pub unsafe extern "C" fn reattn_text_tokenizer_create(
 /// `tokenizer` is null or came from reattn_text_tokenizer_create and is not in use.
 #[no_mangle]
 pub unsafe extern "C" fn reattn_text_tokenizer_free(tokenizer: *mut Tokenizer) {
-    if !tokenizer.is_null() {
-        let _ = guard(|| {
-            drop(unsafe { Box::from_raw(tokenizer) });
-            Ok(())
-        });
-    }
+    unsafe { free(tokenizer) }
 }
 
 /// # Safety
@@ -301,4 +298,110 @@ pub unsafe extern "C" fn reattn_text_chat_render(
         piece(at..rendered.text.len(), false)
     };
     unsafe { report(error, render) }
+}
+
+/// # Safety
+/// As `shim.h` says: pointers are valid and sizes true.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_vocabulary_create(
+    tokens: Bytes,
+    token_offsets: *const u64,
+    kinds: *const u8,
+    n_tokens: u64,
+    out: *mut *mut Vocabulary,
+    error: *mut ErrorText,
+) -> i32 {
+    let create = || {
+        let joined = unsafe { tokens.slice() };
+        let ends = unsafe { elements(token_offsets, n_tokens + 1) };
+        let cut = |ends: &[u64]| joined.get(ends[0] as usize..ends[1] as usize).unwrap_or_default();
+        let tokens: Vec<&[u8]> = ends.windows(2).map(cut).collect();
+        let kind = |&kind: &u8| match kind {
+            0 => schema::Kind::Text,
+            1 => schema::Kind::Special,
+            _ => schema::Kind::End,
+        };
+        let kinds: Vec<schema::Kind> =
+            unsafe { elements(kinds, n_tokens) }.iter().map(kind).collect();
+        let made = Vocabulary::new(&tokens, &kinds)?;
+        unsafe { *out = Box::into_raw(Box::new(made)) };
+        Ok(())
+    };
+    unsafe { report(error, create) }
+}
+
+/// Frees what a Box gave away.
+///
+/// # Safety
+/// `object` is null or came from Box::into_raw and is not in use.
+unsafe fn free<T>(object: *mut T) {
+    if !object.is_null() {
+        let _ = guard(|| {
+            drop(unsafe { Box::from_raw(object) });
+            Ok(())
+        });
+    }
+}
+
+/// # Safety
+/// `vocabulary` is null or came from reattn_text_vocabulary_create and is not in use.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_vocabulary_free(vocabulary: *mut Vocabulary) {
+    unsafe { free(vocabulary) }
+}
+
+/// # Safety
+/// As `shim.h` says: pointers are valid and sizes true.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_schema_create(
+    vocabulary: *const Vocabulary,
+    schema: Bytes,
+    out: *mut *mut Schema,
+    error: *mut ErrorText,
+) -> i32 {
+    let create = || {
+        let made = Schema::new(unsafe { &*vocabulary }, unsafe { schema.slice() })?;
+        unsafe { *out = Box::into_raw(Box::new(made)) };
+        Ok(())
+    };
+    unsafe { report(error, create) }
+}
+
+/// # Safety
+/// `schema` is null or came from reattn_text_schema_create and is not in use.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_schema_free(schema: *mut Schema) {
+    unsafe { free(schema) }
+}
+
+/// # Safety
+/// As `shim.h` says: pointers are valid and sizes true.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_schema_mask(
+    schema: *mut Schema,
+    mask: *mut u32,
+    n_words: u64,
+    error: *mut ErrorText,
+) -> i32 {
+    let fill = || {
+        unsafe { &mut *schema }.mask(unsafe { slice::from_raw_parts_mut(mask, n_words as usize) })
+    };
+    unsafe { report(error, fill) }
+}
+
+/// # Safety
+/// As `shim.h` says: pointers are valid and sizes true.
+#[no_mangle]
+pub unsafe extern "C" fn reattn_text_schema_accept(
+    schema: *mut Schema,
+    token: u32,
+    is_complete: *mut i32,
+    error: *mut ErrorText,
+) -> i32 {
+    let accept = || {
+        let complete = unsafe { &mut *schema }.accept(token)?;
+        unsafe { *is_complete = i32::from(complete) };
+        Ok(())
+    };
+    unsafe { report(error, accept) }
 }

@@ -2,7 +2,6 @@
 
 use crate::error::{fail, Code, Failure, Outcome};
 use crate::json::tojson;
-use crate::watch::Watch;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, State, Value};
@@ -86,13 +85,8 @@ fn failure(error: &Error) -> Failure {
     }
 }
 
-/// Renders `source` with each of `contexts`, which share one clock and one budget of memory.
-pub fn render(
-    source: &str,
-    contexts: Vec<Json>,
-    limits: Limits,
-    watch: &Watch,
-) -> Vec<Outcome<String>> {
+/// Renders `source` with each of `contexts`, which share one clock.
+pub fn render(source: &str, contexts: Vec<Json>, limits: Limits) -> Vec<Outcome<String>> {
     let time = now();
     let mut env = Environment::new();
     env.set_fuel(Some(limits.fuel));
@@ -103,21 +97,19 @@ pub fn render(
     env.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, format!("{RAISED}{message}")))
     });
-    watch.run(|| {
-        // The environment that Hugging Face's apply_chat_template makes.
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        let template = syntax.and_then(|syntax| {
-            env.set_syntax(syntax);
-            env.template_from_str(source)
-        });
-        let one = |context: Json| {
-            let template = template.as_ref().map_err(failure)?;
-            let mut out = Bounded { out: Vec::new(), limit: limits.output_bytes };
-            template
-                .render_captured_to(Value::from(Serde(&context)), &mut out)
-                .map_err(|e| failure(&e))?;
-            String::from_utf8(out.out).or_else(|e| fail(Code::Internal, e))
-        };
-        contexts.into_iter().map(one).collect()
-    })
+    // The environment that Hugging Face's apply_chat_template makes.
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    let template = syntax.and_then(|syntax| {
+        env.set_syntax(syntax);
+        env.template_from_str(source)
+    });
+    let one = |context: Json| {
+        let template = template.as_ref().map_err(failure)?;
+        let mut out = Bounded { out: Vec::new(), limit: limits.output_bytes };
+        template
+            .render_captured_to(Value::from(Serde(&context)), &mut out)
+            .map_err(|e| failure(&e))?;
+        String::from_utf8(out.out).or_else(|e| fail(Code::Internal, e))
+    };
+    contexts.into_iter().map(one).collect()
 }

@@ -5,29 +5,90 @@
 //! watches such a thread. One that goes too far stops inside an allocation for good: it can neither
 //! be unwound nor killed safely. What it holds, at most its budget, is lost.
 
+use crate::error::{fail, guard, Code, Outcome};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{channel, RecvTimeoutError};
+use std::sync::Arc;
+use std::thread::Builder;
+use std::time::{Duration, Instant};
 
-pub struct Watch {
+/// What a piece of work may take.
+pub struct Bounds {
+    /// Only what is touched becomes memory.
+    pub stack_bytes: usize,
+    pub memory_bytes: usize,
+    pub time: Duration,
+}
+
+/// Why work had to be stopped by force.
+pub enum Stopped {
+    Memory,
+    Time,
+}
+
+/// Runs `work` on a thread of its own within `bounds`.
+pub fn bounded<T: Send + 'static>(
+    what: &str,
+    bounds: Bounds,
+    work: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> Result<Outcome<T>, Stopped> {
+    let deadline = Instant::now() + bounds.time;
+    let watch = Arc::new(Watch::new(bounds.memory_bytes));
+    let (sender, receiver) = channel();
+    let watched = {
+        let watch = watch.clone();
+        move || {
+            let result = guard(|| watch.run(work));
+            // The receiver may have given up.
+            let _ = sender.send(result);
+        }
+    };
+    let thread = match Builder::new().stack_size(bounds.stack_bytes).spawn(watched) {
+        Ok(thread) => thread,
+        Err(e) => return Ok(fail(Code::OomHost, format!("a thread for {what}: {e}"))),
+    };
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(10)) {
+            Ok(result) => {
+                let _ = thread.join();
+                return Ok(result);
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(fail(Code::Internal, format!("the thread of {what} died")));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if watch.exceeded.load(Relaxed) {
+            return Err(Stopped::Memory);
+        }
+        if Instant::now() > deadline {
+            watch.stop.store(true, Relaxed);
+            return Err(Stopped::Time);
+        }
+    }
+}
+
+struct Watch {
     /// Bytes the thread may hold.
-    pub budget: usize,
+    budget: usize,
     /// Tells the thread to stop.
-    pub stop: AtomicBool,
+    stop: AtomicBool,
     /// The thread went beyond its budget and has stopped.
-    pub exceeded: AtomicBool,
+    exceeded: AtomicBool,
     used: AtomicUsize,
 }
 
 impl Watch {
-    pub fn new(budget: usize) -> Self {
+    fn new(budget: usize) -> Self {
         let (stop, exceeded) = (AtomicBool::new(false), AtomicBool::new(false));
         Self { budget, stop, exceeded, used: AtomicUsize::new(0) }
     }
 
     /// Runs `f` on this thread under watch.
-    pub fn run<T>(&self, f: impl FnOnce() -> T) -> T {
+    fn run<T>(&self, f: impl FnOnce() -> T) -> T {
         struct Unwatch;
         impl Drop for Unwatch {
             fn drop(&mut self) {

@@ -310,6 +310,10 @@ impl Runner {
                 self.request(step)?.add_stop(content(step))?;
                 Ok(Value::Null)
             }
+            "set_json_schema" => {
+                self.request(step)?.set_json_schema(content(step))?;
+                Ok(Value::Null)
+            }
             "next" => Ok(match self.request(step)?.next_event()? {
                 Some(event) => event_value(&event),
                 None => json!({"kind": "END"}),

@@ -149,8 +149,13 @@ pub fn request_options(step: &Value) -> RequestOptions {
             "top_p" => o.top_p(number),
             "min_p" => o.min_p(number),
             "seed" => o.seed(value.as_u64().unwrap()),
+            "repetition_penalty" => o.repetition_penalty(number),
+            "repetition_window" => o.repetition_window(int32(&value)),
             _ => panic!("no option {name}"),
         };
+    }
+    if let Some(schema) = step.get("json_schema") {
+        o = o.json_schema(Some(schema.to_string()));
     }
     let stops = step.get("stops").and_then(Value::as_array).cloned().unwrap_or_default();
     stops.iter().fold(o, |o, stop| o.stop(text(stop)))

@@ -56,6 +56,15 @@ public final class Generation extends Handle implements Iterable<Token> {
     call(request -> Raw.reattn_request_add_stop(request, utf8));
   }
 
+  /**
+   * What is generated is one JSON text that {@code schema} allows; only before the first pull, and not
+   * with {@link GenerationOptions#ignoreEnd()}.
+   */
+  public void setJsonSchema(String schema) {
+    byte[] utf8 = Native.utf8(schema);
+    call(request -> Raw.reattn_request_set_json_schema(request, utf8));
+  }
+
   /** Tells {@code listener}, in the thread that pulls, about every chunk that was read. */
   public Generation onProgress(Consumer<Progress> listener) {
     onProgress = Objects.requireNonNull(listener, "listener");

@@ -3,6 +3,7 @@ package org.reattn;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import org.reattn.raw.Raw;
 import org.reattn.raw.reattn_request_options;
 
@@ -37,6 +38,8 @@ public final class GenerationOptions {
     raw.setTop_p(set.topP);
     raw.setMin_p(set.minP);
     raw.setSeed(set.seed);
+    raw.setRepetition_penalty(set.repetitionPenalty);
+    raw.setRepetition_window(set.repetitionWindow);
   }
 
   /** Go on past the tokens that end an answer. */
@@ -74,9 +77,27 @@ public final class GenerationOptions {
     return set.seed;
   }
 
+  /**
+   * Logits of the tokens that are among the session's last repetitionWindow are divided by it where
+   * they are positive and multiplied by it where not, also with temperature 0; 1, the default: off.
+   */
+  public float repetitionPenalty() {
+    return set.repetitionPenalty;
+  }
+
+  /** 64 is the default; 0: all of them. */
+  public int repetitionWindow() {
+    return set.repetitionWindow;
+  }
+
   /** Texts that end the answer where they appear in it, and are not delivered. */
   public List<String> stops() {
     return set.stops;
+  }
+
+  /** The JSON schema whose text the answer is; empty, the default: any text. */
+  public Optional<String> jsonSchema() {
+    return Optional.ofNullable(set.jsonSchema);
   }
 
   /** Collects settings. */
@@ -88,7 +109,10 @@ public final class GenerationOptions {
     private float topP;
     private float minP;
     private long seed;
+    private float repetitionPenalty;
+    private int repetitionWindow;
     private List<String> stops = List.of();
+    private String jsonSchema;
 
     private Builder(reattn_request_options raw) {
       ignoreEnd = raw.getIgnore_end() != 0;
@@ -98,6 +122,8 @@ public final class GenerationOptions {
       topP = raw.getTop_p();
       minP = raw.getMin_p();
       seed = raw.getSeed();
+      repetitionPenalty = raw.getRepetition_penalty();
+      repetitionWindow = raw.getRepetition_window();
     }
 
     private Builder(Builder other) {
@@ -108,7 +134,10 @@ public final class GenerationOptions {
       topP = other.topP;
       minP = other.minP;
       seed = other.seed;
+      repetitionPenalty = other.repetitionPenalty;
+      repetitionWindow = other.repetitionWindow;
       stops = other.stops;
+      jsonSchema = other.jsonSchema;
     }
 
     /** Go on past the tokens that end an answer. */
@@ -150,6 +179,28 @@ public final class GenerationOptions {
     /** Same input, settings and seed: the same tokens; 64 bits. */
     public Builder seed(long seed) {
       this.seed = seed;
+      return this;
+    }
+
+    /**
+     * Logits of the tokens that are among the session's last repetitionWindow are divided by it
+     * where they are positive and multiplied by it where not, also with temperature 0; 1, the
+     * default: off.
+     */
+    public Builder repetitionPenalty(float repetitionPenalty) {
+      this.repetitionPenalty = repetitionPenalty;
+      return this;
+    }
+
+    /** 64 is the default; 0: all of them. */
+    public Builder repetitionWindow(int repetitionWindow) {
+      this.repetitionWindow = repetitionWindow;
+      return this;
+    }
+
+    /** A JSON schema: the answer is one JSON text that it allows; not with ignoreEnd. */
+    public Builder jsonSchema(String schema) {
+      jsonSchema = Objects.requireNonNull(schema, "schema");
       return this;
     }
 

@@ -156,6 +156,7 @@ public final class Session extends Handle {
     Generation generation = new Generation(this, made[0]);
     try {
       options.stops().forEach(generation::addStop);
+      options.jsonSchema().ifPresent(generation::setJsonSchema);
     } catch (RuntimeException failure) {
       generation.close();
       throw failure;

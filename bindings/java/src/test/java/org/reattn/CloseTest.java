@@ -49,6 +49,7 @@ class CloseTest {
         snapshot::info, () -> snapshot.save(Tiny.path().resolveSibling("never")),
         generation::nextEvent, generation::answer, generation::finish, generation::cancel,
         generation::recalled, generation::logits, generation::stats, () -> generation.addStop("x"),
+        () -> generation.setJsonSchema("{}"),
         () -> generation.iterator().hasNext(), () -> generation.text().toList(),
         queue::next, () -> queue.add(generation));
     for (int i = 0; i < uses.size(); i++) {

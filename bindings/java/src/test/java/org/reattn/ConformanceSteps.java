@@ -111,6 +111,9 @@ final class ConformanceSteps implements AutoCloseable {
       case "add_stop":
         generation(step).addStop(new String(content(step), StandardCharsets.UTF_8));
         return null;
+      case "set_json_schema":
+        generation(step).setJsonSchema(new String(content(step), StandardCharsets.UTF_8));
+        return null;
       case "next":
         return event(generation(step).nextEvent().orElse(null));
       case "drain":
@@ -307,6 +310,7 @@ final class ConformanceSteps implements AutoCloseable {
     GenerationOptions.Builder options = GenerationOptions.builder().ignoreEnd(true);
     fill(options, step.path("options"));
     for (JsonNode stop : step.path("stops")) options.stop(stop.asText());
+    if (step.has("json_schema")) options.jsonSchema(step.get("json_schema").toString());
     return options.build();
   }
 
