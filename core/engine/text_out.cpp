@@ -19,11 +19,17 @@ std::string TextOut::finish() {
 std::string TextOut::cut(std::string text) {
   if (stopped_) return {};
   held_ += text;
-  size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
-  if (first != std::string::npos) {
+  // However the text came in pieces: the stop string that is whole first, of several the longest.
+  size_t begin = 0, end = std::string::npos;
+  for (const std::string& stop : stops_) {
+    const size_t at = held_.find(stop);
+    if (at == std::string::npos) continue;
+    const size_t after = at + stop.size();
+    if (after < end || (after == end && at < begin)) begin = at, end = after;
+  }
+  if (end != std::string::npos) {
     stopped_ = true;
-    return held_.substr(0, first);
+    return held_.substr(0, begin);
   }
   size_t n_keep = 0;
   for (const std::string& stop : stops_) {

@@ -1280,7 +1280,8 @@ unsafe extern "C" {
         err: *mut *mut reattn_error,
     ) -> reattn_status;
     /** Ends the answer where `text` (1 to 1,024 bytes of UTF-8) appears in it, also across tokens; the
- stop text itself is not delivered. Only before the first reattn_request_next, and before the
+ stop text itself is not delivered. Of several the one that is whole first counts, and of those that
+ end together the longest. Only before the first reattn_request_next, and before the
  request is in a queue; any number of them. One caller at a time. Errors: ARG, BUSY. Since 0.1.*/
     pub fn reattn_request_add_stop(
         request: *mut reattn_request,
