@@ -312,8 +312,8 @@ func (m *Model) RenderChat(messages []Message, prompt bool) (string, error) {
 	return m.RenderChatJSON(text, prompt)
 }
 
-// RenderChatJSON is RenderChat for a JSON array of objects with string members "role" and "content"; other members are
-// handed to the template.
+// RenderChatJSON is RenderChat for JSON: an array of messages, or an object with that array as "messages" and with "tools" and
+// other variables of the template.
 func (m *Model) RenderChatJSON(messages string, prompt bool) (string, error) {
 	text, err := output(m.h, len(messages)+256, func(number C.uintptr_t, buffer *byte, length C.uint64_t, needed *C.uint64_t, err *C.uintptr_t) C.reattn_status {
 		start, n := bytesOf(messages)
@@ -332,7 +332,7 @@ func (m *Model) TokenizeChat(messages []Message, prompt bool) ([]int32, error) {
 	return m.TokenizeChatJSON(text, prompt)
 }
 
-// TokenizeChatJSON is TokenizeChat for a JSON array, as RenderChatJSON.
+// TokenizeChatJSON is TokenizeChat for JSON, as RenderChatJSON.
 func (m *Model) TokenizeChatJSON(messages string, prompt bool) ([]int32, error) {
 	return output(m.h, len(messages)/3+64, func(number C.uintptr_t, ids *int32, length C.uint64_t, needed *C.uint64_t, err *C.uintptr_t) C.reattn_status {
 		start, n := bytesOf(messages)

@@ -147,7 +147,7 @@ TEST(Chat, BadMessagesNameIndexAndMember) {
       {R"([{"role":"user","content":"x"},{"role":"user"}])", {"messages[1]", "content"}},
       {R"([{"content":"x"}])", {"messages[0]", "role"}},
       {R"([{"role":7,"content":"x"}])", {"messages[0].role", "string"}},
-      {R"([{"role":"user","content":["x"]}])", {"messages[0].content", "string"}},
+      {R"([{"role":"user","content":["x"]}])", {"messages[0].content[0]", "object"}},
       {R"([{"role":"user","content":null}])", {"messages[0].content", "string"}},
       {R"([{"role":"user","content":"\ud800"}])", {"messages", "JSON"}},
       {"[\"\xFF\"]", {"messages", "byte 2"}},

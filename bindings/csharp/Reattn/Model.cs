@@ -226,7 +226,8 @@ namespace Reattn
             return RenderChat(ChatMessage.Json(messages), addGenerationPrompt);
         }
 
-        /// <summary>The same of a JSON array of objects, whose other members are handed to the template.</summary>
+        /// <summary>The same of JSON: an array of messages, or an object with that array as "messages" and with "tools" and other
+        /// variables of the template.</summary>
         public string RenderChat(string messagesJson, bool addGenerationPrompt = true)
         {
             byte[] json = Call.Utf8(messagesJson, "messagesJson");
@@ -249,7 +250,8 @@ namespace Reattn
             return TokenizeChat(ChatMessage.Json(messages), addGenerationPrompt);
         }
 
-        /// <summary>The same of a JSON array of objects, whose other members are handed to the template.</summary>
+        /// <summary>The same of JSON: an array of messages, or an object with that array as "messages" and with "tools" and other
+        /// variables of the template.</summary>
         public int[] TokenizeChat(string messagesJson, bool addGenerationPrompt = true)
         {
             byte[] json = Call.Utf8(messagesJson, "messagesJson");

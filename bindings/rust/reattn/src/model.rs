@@ -408,8 +408,8 @@ impl Model {
         self.render_chat_json(&to_json(messages), add_generation_prompt)
     }
 
-    /// The same of a JSON array of objects with string members `role` and `content`; other members are handed to the
-    /// template.
+    /// The same of JSON: an array of messages, or an object with that array as `messages` and with `tools` and other
+    /// variables of the template.
     pub fn render_chat_json(&self, messages: &str, add_generation_prompt: bool) -> Result<String> {
         let prompt = i32::from(add_generation_prompt);
         // SAFETY: the text is as long as is said, the buffer as `text_output` says.
@@ -440,7 +440,7 @@ impl Model {
         self.tokenize_chat_json(&to_json(messages), add_generation_prompt)
     }
 
-    /// The same of a JSON array, as [`render_chat_json`](Self::render_chat_json).
+    /// The same of JSON, as [`render_chat_json`](Self::render_chat_json).
     pub fn tokenize_chat_json(
         &self,
         messages: &str,

@@ -5,6 +5,7 @@ mod error;
 mod hf;
 mod hf_json;
 mod json;
+mod python;
 mod schema;
 mod special;
 mod split;

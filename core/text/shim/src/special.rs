@@ -38,6 +38,11 @@ impl Matcher {
         Ok(Some(Self { automaton, ids, texts }))
     }
 
+    /// Whether `text` holds one of the tokens.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.automaton.is_match(text)
+    }
+
     /// Whether `text` holds, or with the text around it could complete, one of the tokens.
     pub fn could_forge(&self, text: &str) -> bool {
         let overlaps = |token: &String| {

@@ -2,9 +2,10 @@
 
 use crate::error::{fail, Code, Failure, Outcome};
 use crate::json::tojson;
+use crate::python;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::{escape_formatter, filters, Environment, Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -92,6 +93,17 @@ pub fn render(source: &str, contexts: Vec<Json>, limits: Limits) -> Vec<Outcome<
     env.set_fuel(Some(limits.fuel));
     env.set_recursion_limit(MAX_RECURSION);
     env.set_unknown_method_callback(method);
+    env.set_formatter(|out, state, value| match python::text(state, value)? {
+        Some(text) => out.write_str(&text).map_err(Error::from),
+        None => escape_formatter(out, state, value),
+    });
+    env.add_filter("string", |state: &State, value: &Value| match python::text(state, value)? {
+        Some(text) => Ok(Value::from(text)),
+        None => filters::string(state, value),
+    });
+    env.add_test("iterable", python::is_iterable);
+    env.add_test("sequence", python::is_sequence);
+    env.add_test("number", python::is_number);
     env.add_filter("tojson", tojson);
     env.add_function("strftime_now", move |format: &str| strftime(time, format));
     env.add_function("raise_exception", |message: String| -> Result<Value, Error> {

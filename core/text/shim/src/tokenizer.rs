@@ -275,6 +275,11 @@ impl Tokenizer {
         Ok(tokens.iter().map(|t| t.id).collect())
     }
 
+    /// Whether `text` holds a whole special token.
+    pub fn holds_special(&self, text: &str) -> bool {
+        self.special.as_ref().is_some_and(|special| special.is_match(text))
+    }
+
     /// Whether `text` holds, or with the text around it could complete, a special token.
     pub fn could_forge(&self, text: &str) -> bool {
         self.special.as_ref().is_some_and(|special| special.could_forge(text))

@@ -215,7 +215,10 @@ public final class Model extends Handle {
     return renderChat(ChatMessage.json(messages), addGenerationPrompt);
   }
 
-  /** The same of a JSON array of objects, whose other members are handed to the template. */
+  /**
+   * The same of JSON: an array of messages, or an object with that array as "messages" and with
+   * "tools" and other variables of the template.
+   */
   public String renderChat(String messagesJson, boolean addGenerationPrompt) {
     byte[] json = Native.utf8(messagesJson);
     return Native.string(Native.bytes(json.length + 256, (buf, needed) -> call(model ->
@@ -232,7 +235,7 @@ public final class Model extends Handle {
     return tokenizeChat(ChatMessage.json(messages), addGenerationPrompt);
   }
 
-  /** The same of a JSON array of objects, whose other members are handed to the template. */
+  /** The same of JSON, as {@link #renderChat(String, boolean)}. */
   public int[] tokenizeChat(String messagesJson, boolean addGenerationPrompt) {
     byte[] json = Native.utf8(messagesJson);
     return Blocking.call(() -> Native.ints(json.length / 2 + 64, (ids, needed) -> call(model ->
