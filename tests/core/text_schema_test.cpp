@@ -102,6 +102,18 @@ TEST(JsonSchema, WhiteSpaceHasAnEnd) {
   EXPECT_LE(take(kRoom, "{" + many).text.size(), 65u);
 }
 
+TEST(JsonSchema, TakesOptionsThatKeepItJson) {
+  const char* tight = R"({"x-guidance": {"whitespace_flexible": false}, "type": "array"})";
+  EXPECT_EQ(take(tight, "[1,2]").text, "[1,2]");
+  EXPECT_EQ(take(tight, "[ 1]").text.size(), 1u);
+  const char* one_of =
+      R"({"x-guidance": {"coerce_one_of": true}, "oneOf": [{"minimum": 1}, {"maximum": 3}]})";
+  EXPECT_EQ(take(one_of, "2").text, "2");
+  expect_error(ErrorCode::kArg, {"x-guidance", "no option 'item_separator'"}, [] {
+    JsonSchema(vocabulary(), R"({"x-guidance": {"item_separator": ";"}, "type": "array"})");
+  });
+}
+
 TEST(JsonSchema, FollowsReferences) {
   const char* tree = R"({"$ref": "#/$defs/tree", "$defs": {"tree": {"type": "object",
     "properties": {"kids": {"type": "array", "items": {"$ref": "#/$defs/tree"}}},

@@ -196,6 +196,10 @@ void Sequence::make_request() {
     o.top_p = static_cast<float>(choices_.byte()) / 128;
     o.min_p = static_cast<float>(choices_.byte()) / 512;
   }
+  if (choices_.byte() % 4 == 0) {
+    o.repetition_penalty = static_cast<float>(choices_.byte()) / 64;
+    o.repetition_window = static_cast<int32_t>(choices_.number());
+  }
   auto* session = handle<reattn_session>();
   if (choices_.byte() % 2 == 0) {  // something to go on from
     checked(reattn_session_append_ids(session, ids_.data(), ids_.size() / 2, 0, &err_));
@@ -241,7 +245,7 @@ void Sequence::step_queue(uint64_t cap) {
 void Sequence::step() {
   const uint64_t cap = choices_.byte();  // at most buffer_; the others have less
   const uint64_t n_ids = cap % ids_.size();
-  switch (choices_.byte() % 34) {
+  switch (choices_.byte() % 35) {
     case 0:
       return make_session();
     case 1:
@@ -278,6 +282,15 @@ void Sequence::step() {
       checked(reattn_request_add_stop(handle<reattn_request>(),
                                       reinterpret_cast<const uint8_t*>(text.data()), text.size(),
                                       &err_));
+      return;
+    }
+    case 34: {
+      constexpr std::string_view kSchemas[] = {"{}", R"({"enum":["a",1]})", R"({"type":"array"})",
+                                               "{", "false"};
+      const std::string_view schema = kSchemas[choices_.byte() % std::size(kSchemas)];
+      checked(reattn_request_set_json_schema(handle<reattn_request>(),
+                                             reinterpret_cast<const uint8_t*>(schema.data()),
+                                             schema.size(), &err_));
       return;
     }
     case 9:

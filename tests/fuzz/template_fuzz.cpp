@@ -1,5 +1,5 @@
-// Fuzzes chat templates and messages. An input is a template, a NUL, and messages in JSON; without
-// the NUL the messages hold a forged special token.
+// Fuzzes chat templates and conversations. An input is a template, a NUL, and messages in JSON, or an
+// object with messages, tools and what else it likes; without the NUL the messages hold a forged special token.
 #include <cstdlib>
 
 #include "core/text/chat.hpp"

@@ -17,6 +17,9 @@ const MAX_TOKEN_BYTES: usize = 512;
 /// Between two marks of the JSON text; without a bound a small model can go on with spaces forever.
 const WHITE_SPACE: &str = r"[\x20\x0A\x0D\x09]{1,64}";
 
+/// Of the library's own options, those that a schema may set.
+const OPTIONS: [&str; 3] = ["whitespace_flexible", "coerce_one_of", "lenient"];
+
 /// What compiling one schema may take beyond the limits of the library itself.
 const BOUNDS: Bounds =
     Bounds { stack_bytes: 64 << 20, memory_bytes: 256 << 20, time: Duration::from_secs(20) };
@@ -108,10 +111,15 @@ fn parse(text: &[u8]) -> Outcome<Json> {
         Json::Bool(_) => {}
         Json::Object(members) => {
             let options = members.entry("x-guidance").or_insert_with(|| json!({}));
-            if let Json::Object(options) = options {
-                if options.get("whitespace_flexible") != Some(&Json::Bool(false)) {
-                    options.entry("whitespace_pattern").or_insert_with(|| WHITE_SPACE.into());
-                }
+            let Json::Object(options) = options else {
+                return fail(Code::Arg, "the JSON schema: x-guidance: want an object");
+            };
+            // Others could make the answer something else than JSON.
+            if let Some(name) = options.keys().find(|name| !OPTIONS.contains(&name.as_str())) {
+                return fail(Code::Arg, format!("the JSON schema: x-guidance: no option '{name}'"));
+            }
+            if options.get("whitespace_flexible") != Some(&Json::Bool(false)) {
+                options.insert("whitespace_pattern".to_string(), WHITE_SPACE.into());
             }
         }
         _ => return fail(Code::Arg, "the JSON schema: want an object, true or false"),

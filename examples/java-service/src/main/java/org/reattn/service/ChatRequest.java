@@ -12,7 +12,7 @@ record ChatRequest(List<ChatMessage> messages, String model, String document, bo
     boolean includeUsage, GenerationOptions options) {
   private static final Set<String> KNOWN = Set.of("messages", "model", "document", "stream",
       "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k",
-      "min_p", "seed", "stop", "n", "user", "metadata", "store");
+      "min_p", "repetition_penalty", "response_format", "seed", "stop", "n", "user", "metadata", "store");
 
   static ChatRequest of(JsonNode body, ServiceOptions limits) {
     if (body == null || !body.isObject()) throw Refused.bad("the body is no JSON object");
@@ -30,6 +30,9 @@ record ChatRequest(List<ChatMessage> messages, String model, String document, bo
     options.topP(number(body, "top_p", 1, 1));
     options.topK(integer(body, "top_k", 0, Integer.MAX_VALUE));
     options.minP(number(body, "min_p", 0, 1));
+    options.repetitionPenalty(number(body, "repetition_penalty", 1, 100));
+    String schema = schema(body.path("response_format"));
+    if (schema != null) options.jsonSchema(schema);
     options.seed(body.path("seed").asLong(System.nanoTime()));
     for (String stop : stops(body.path("stop"))) options.stop(stop);
     return new ChatRequest(messages(body.path("messages")), text(body, "model"),
@@ -59,6 +62,20 @@ record ChatRequest(List<ChatMessage> messages, String model, String document, bo
       text.append(part.get("text").asText());
     }
     return text.toString();
+  }
+
+  /** The JSON schema of an answer; null: any text. */
+  private static String schema(JsonNode format) {
+    if (format.isMissingNode() || format.isNull()) return null;
+    switch (format.path("type").asText()) {
+      case "text": return null;
+      case "json_object": return "{\"type\": \"object\"}";
+      case "json_schema":
+        JsonNode schema = format.at("/json_schema/schema");
+        if (schema.isObject()) return schema.toString();
+        throw Refused.bad("'response_format' has no object 'json_schema.schema'");
+      default: throw Refused.bad("'response_format' is none of text, json_object, json_schema");
+    }
   }
 
   private static List<String> stops(JsonNode given) {

@@ -239,6 +239,13 @@ class ServiceTest {
     refused(400, wrong, post(chat, ask(", \"max_tokens\": \"many\"")));
     refused(400, wrong, post(chat, ask(", \"top_p\": 1.5")));
     refused(400, wrong, post(chat, ask(", \"stop\": [1]")));
+    refused(400, wrong, post(chat, ask(", \"response_format\": {\"type\": \"xml\"}")));
+    refused(400, wrong, post(chat, ask(", \"response_format\": {\"type\": \"json_schema\"}")));
+    refused(400, "arg", post(chat, ask(", \"response_format\": {\"type\": \"json_schema\","
+        + " \"json_schema\": {\"schema\": {\"type\": \"door\"}}}")));
+    refused(400, "unsupported", post(chat, ask(", \"response_format\": {\"type\": \"json_schema\","
+        + " \"json_schema\": {\"schema\": {\"not\": {}}}}")));
+    refused(400, "arg", post(chat, ask(", \"repetition_penalty\": 0")));
     refused(400, "arg", post(chat, ask(", \"top_p\": 0, \"temperature\": 1")));
     refused(404, "model_not_found", post(chat, ask(", \"model\": \"gpt\"")));
     refused(404, "document_not_found", post(chat, ask(", \"document\": \"../../etc/passwd\"")));
@@ -254,6 +261,17 @@ class ServiceTest {
     assertEquals(405, send(request(chat)).statusCode());
     assertEquals(431, send(request("/v1/models").header("X", "y".repeat(20_000))).statusCode());
     assertEquals(0, service.load());
+  }
+
+  @Test
+  void anAnswerMayBeJson() throws Exception {
+    start(options -> {});
+    String schema = ", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"door\","
+        + " \"schema\": {\"enum\": [\"north\", \"south\"]}}}";
+    JsonNode answer = ok(post("/v1/chat/completions", ask(schema)));
+    assertTrue(List.of("\"north\"", "\"south\"")
+        .contains(answer.at("/choices/0/message/content").asText()), answer.toString());
+    assertEquals("stop", answer.at("/choices/0/finish_reason").asText());
   }
 
   @Test
