@@ -85,8 +85,10 @@ void forge(Json& value, const std::function<void()>& look) {
     look();
     value = before;
   }
-  for (auto& [name, member] : value.is_object() ? value.items() : Json::object().items()) {
-    if (name != "role") forge(member, look);
+  if (value.is_object()) {
+    for (auto& [name, member] : value.items()) {
+      if (name != "role") forge(member, look);
+    }
   }
   if (value.is_array()) {
     for (Json& item : value) forge(item, look);
