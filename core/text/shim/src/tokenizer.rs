@@ -226,8 +226,7 @@ impl Tokenizer {
                 format!("the text has {} bytes; at most {MAX_TEXT_BYTES} a call", text.len()),
             );
         }
-        let is_spaced = matches!(self.words, Words::SentencePiece(_));
-        if is_spaced && text.contains(SPACE) {
+        if self.always.is_some() && text.contains(SPACE) {
             // What stands for a space is one: tokens of spaces match both.
             let (text, protected) = with_spaces(text, protected);
             return self.encode(&text, parse_special, &protected, emit);
