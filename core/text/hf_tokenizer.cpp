@@ -1,6 +1,7 @@
 // The folder's files read here, their JSON by the Rust library.
 #include "core/text/hf_tokenizer.hpp"
 
+#include <bit>
 #include <exception>
 #include <filesystem>
 
@@ -85,6 +86,9 @@ void set_field(TokenizerSpec& spec, int32_t field, std::string_view text, int64_
     case REATTN_TEXT_SPACE_PREFIX:
       spec.space_prefix = static_cast<SpacePrefix>(number);
       break;
+    case REATTN_TEXT_SCORE:
+      spec.scores.push_back(std::bit_cast<float>(static_cast<uint32_t>(number)));
+      break;
     case REATTN_TEXT_CHAT_TEMPLATE:
       spec.chat_template = text;
       break;
@@ -105,19 +109,29 @@ int32_t take_field(void* user, int32_t field, reattn_text_bytes text, int64_t nu
 
 HfFiles read_hf_files(const std::string& folder) {
   const std::filesystem::path at(folder);
-  return {.tokenizer = read_file(at / "tokenizer.json", kMaxTokenizerBytes),
-          .tokenizer_config = read_if_there(at / "tokenizer_config.json"),
-          .generation_config = read_if_there(at / "generation_config.json"),
-          .chat_template = read_if_there(at / "chat_template.jinja")};
+  HfFiles files{.tokenizer_config = read_if_there(at / "tokenizer_config.json"),
+                .generation_config = read_if_there(at / "generation_config.json"),
+                .chat_template = read_if_there(at / "chat_template.jinja")};
+  std::error_code ignored;
+  const bool has_model_only = !std::filesystem::exists(at / "tokenizer.json", ignored) &&
+                              std::filesystem::exists(at / "tokenizer.model", ignored);
+  if (has_model_only) {
+    files.tokenizer_model = read_file(at / "tokenizer.model", kMaxTokenizerBytes);
+  } else {
+    files.tokenizer = read_file(at / "tokenizer.json", kMaxTokenizerBytes);
+  }
+  return files;
 }
 
 TokenizerSpec spec_from_hf(const HfFiles& files, uint32_t n_vocab) {
   const reattn_text_hf_files shim_files = {
       .tokenizer = as_bytes(files.tokenizer),
+      .tokenizer_model = as_bytes(files.tokenizer_model),
       .tokenizer_config = as_bytes(files.tokenizer_config),
       .generation_config = as_bytes(files.generation_config),
   };
-  TokenizerSpec spec{.key_prefix = "tokenizer.json: "};
+  const bool is_model = files.tokenizer.empty() && !files.tokenizer_model.empty();
+  TokenizerSpec spec{.key_prefix = is_model ? "tokenizer.model: " : "tokenizer.json: "};
   reattn_text_error error;
   const int32_t status = reattn_text_hf_read(&shim_files, n_vocab, take_field, &spec, &error);
   if (status != 0) throw Error(static_cast<ErrorCode>(status), error.message);

@@ -6,6 +6,7 @@
 
 tests/core/data/tokenizers/
   NAME.gguf             tokenizer.* keys as llama.cpp's converter writes them
+  NAME_model/tokenizer.model  sentencepiece's own file, of some
   NAME/tokenizer.json   and tokenizer_config.json, generation_config.json as the family's folders have them
   ids.txt               ids of the corpus: `NAME` without special tokens, `NAME+` with them where that differs
 
@@ -290,6 +291,13 @@ def main():
             text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
             (folder / f"{file}.json").write_text(text + "\n", encoding="utf-8")
         write_gguf(OUT / f"{name}.gguf", spec, config, extra)
+        if name in ("internlm2", "gemma3"):
+            folder = OUT / f"{name}_model"
+            folder.mkdir(exist_ok=True)
+            (folder / "tokenizer.model").write_bytes(extra["model"].SerializeToString())
+            added = {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in spec["added_tokens"]}
+            text = json.dumps(config | {"added_tokens_decoder": added}, ensure_ascii=False, separators=(",", ":"))
+            (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
         plain = without_special(spec)
         judge = None
         if "model" in extra and name != "mistral":  # which leaves a space at the beginning alone

@@ -162,9 +162,23 @@ TEST_P(TextFamily, EndsOfGenerationAreTheFolders) {
   EXPECT_EQ(found, ends.at(family));
 }
 
+// Folders of old have SentencePiece's own file alone.
+class SentencePieceFamily : public TextFamily {};
+
+TEST_P(SentencePieceFamily, TokenizerModelSaysWhatTheGgufFileSays) {
+  const TokenizerSpec model = spec_from_hf(read_hf_files(data(family + "_model")));
+  EXPECT_EQ(model.space_prefix, gguf.space_prefix);
+  EXPECT_EQ(model.bos, gguf.bos);
+  EXPECT_EQ(model.eos, gguf.eos);
+  EXPECT_EQ(model.add_bos, gguf.add_bos);
+  expect_python_ids(model);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, TextFamily,
                          ::testing::Values("llama3", "qwen2", "smollm", "llama2", "mistral", "phi3",
                                            "internlm2", "gemma3"),
+                         [](const auto& param) { return std::string(param.param); });
+INSTANTIATE_TEST_SUITE_P(All, SentencePieceFamily, ::testing::Values("internlm2", "gemma3"),
                          [](const auto& param) { return std::string(param.param); });
 
 }  // namespace

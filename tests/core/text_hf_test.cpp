@@ -206,6 +206,65 @@ TEST(HfFolder, RefusesFilesThatLie) {
                [&] { Tokenizer::create(spec_from_hf(merge)); });
 }
 
+// Fields of a protocol buffer.
+std::string field(int number, const std::string& bytes) {
+  EXPECT_LT(bytes.size(), 128u);
+  return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(bytes.size())} + bytes;
+}
+std::string field(int number, int value) {
+  return number < 16 ? std::string{static_cast<char>(number << 3), static_cast<char>(value)}
+                     : std::string{static_cast<char>((number & 15) << 3 | 0x80),
+                                   static_cast<char>(number >> 4), static_cast<char>(value)};
+}
+
+TEST(HfFolder, ReadsSentencePiecesFile) {
+  const std::string bpe = field(2, field(3, 2)), plain = field(3, field(4, 0));
+  const std::string piece = field(1, field(1, std::string("<s>")) + field(3, 3));
+  HfFiles files;
+  files.tokenizer_model = piece + piece + bpe + plain;
+  files.tokenizer_config =
+      R"({"bos_token":"<s>","added_tokens_decoder":{"1":{"content":"<t>","rstrip":true},)"
+      R"("3":{"content":"<u>","special":true}}})";
+  const TokenizerSpec spec = spec_from_hf(files);
+  EXPECT_EQ(spec.model, "llama");
+  EXPECT_EQ(spec.tokens, (std::vector<std::string>{"<s>", "<t>", "", "<u>"}));
+  EXPECT_EQ(spec.token_types, (std::vector<int32_t>{3, 4, 5, 3}));
+  EXPECT_EQ(spec.strips, (std::vector<uint8_t>{0, TokenizerSpec::kStripRight, 0, 0}));
+  EXPECT_EQ(spec.scores.size(), 4u);
+  EXPECT_EQ(spec.space_prefix, SpacePrefix::kEach);
+  EXPECT_TRUE(spec.add_bos);
+  EXPECT_EQ(spec_from_hf(files, 9).tokens.size(), 9u);
+  expect_error(ErrorCode::kUnsupported, {"tokenizer.model: ", "byte token"},
+               [&] { Tokenizer::create(spec); });
+
+  struct Row {
+    ErrorCode code;
+    std::string content;
+    const char* fragment;
+  };
+  const Row all[] = {
+      {ErrorCode::kFormat, bpe + plain, "no pieces"},
+      {ErrorCode::kFormat, piece.substr(0, 4), "a field of"},
+      {ErrorCode::kFormat, piece + std::string(11, '\x80'), "ten bytes"},
+      {ErrorCode::kFormat, piece + "\x0B", "wire type 3"},
+      {ErrorCode::kFormat, piece + "\x09", "a field of 8 bytes"},
+      {ErrorCode::kFormat, field(1, field(1, std::string("\xFF"))) + bpe + plain,
+       "pieces[0] is not UTF-8"},
+      {ErrorCode::kUnsupported, piece + plain, "UNIGRAM"},
+      {ErrorCode::kUnsupported, piece + field(2, field(3, 4)) + plain, "CHAR"},
+      {ErrorCode::kUnsupported, piece + field(2, field(3, 2) + field(24, 1)) + plain, "suffix"},
+      {ErrorCode::kUnsupported, piece + bpe, "remove_extra_whitespaces"},
+      {ErrorCode::kUnsupported, piece + bpe + field(3, field(4, 0) + field(2, std::string("x"))),
+       "precompiled_charsmap"},
+      {ErrorCode::kUnsupported, piece + bpe + field(3, field(4, 0) + field(5, 0)),
+       "escape_whitespaces"},
+  };
+  for (const Row& row : all) {
+    files.tokenizer_model = row.content;
+    expect_error(row.code, {"tokenizer.model", row.fragment}, [&] { spec_from_hf(files); });
+  }
+}
+
 TEST(HfFolder, LargeFilesAndMissingOnesAreNamed) {
   const auto at =
       std::filesystem::temp_directory_path() / ("reattn_" + std::to_string(::getpid()) + "_hf");

@@ -1,5 +1,5 @@
 // Fuzzes a Hugging Face folder. An input is tokenizer.json, a NUL, tokenizer_config.json, a NUL,
-// generation_config.json.
+// generation_config.json; one that begins with the tag of a piece, a line end, is tokenizer.model.
 #include <cstdlib>
 
 #include "core/text/hf_tokenizer.hpp"
@@ -34,9 +34,14 @@ void use(const text::HfFiles& files) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view rest(reinterpret_cast<const char*>(data), size);
   text::HfFiles files;
+  if (rest.starts_with('\n')) {
+    files.tokenizer_model = rest;
+    files.tokenizer_config = R"({"added_tokens_decoder":{"1":{"content":"<t>","special":true}}})";
+    rest = {};
+  }
   for (std::string* file : {&files.tokenizer, &files.tokenizer_config, &files.generation_config}) {
     const size_t nul = rest.find('\0');
-    *file = rest.substr(0, nul);
+    if (file->empty()) *file = rest.substr(0, nul);
     rest.remove_prefix(nul == rest.npos ? rest.size() : nul + 1);
   }
   try {

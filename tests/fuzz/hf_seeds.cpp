@@ -23,6 +23,27 @@ std::string bytes() {
   return out;
 }
 
+// A message, or text, in a field of a protocol buffer.
+std::string field(int number, const std::string& bytes) {
+  return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(bytes.size())} + bytes;
+}
+
+std::string piece(const std::string& text, char type) {
+  return field(1, field(1, text) + std::string("\x15\0\0\x80\xBF\x18", 6) + type);
+}
+
+// tokenizer.model: BPE, with the space prefix wanted.
+std::string model(char adds_prefix) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string out = piece("<unk>", 2) + piece("<s>", 3) + piece("</s>", 3);
+  for (size_t b = 0; b < 256; ++b) {
+    out += piece(std::string("<0x") + kDigits[b >> 4] + kDigits[b & 15] + ">", 6);
+  }
+  for (const char* word : {"\xE2\x96\x81", "a", "b", "ab"}) out += piece(word, 1);
+  return out + field(2, std::string("\x18\x02")) +
+         field(3, std::string("\x18") + adds_prefix + std::string("\x20\0", 2));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {

@@ -51,6 +51,8 @@ void use(const text::TokenizerSpec& spec, const std::string& text) {
         std::ranges::any_of(ids, [=](int32_t id) { return id == control || id == control + 1; });
     require(parse_special || !forged);
   }
+  const std::vector<text::Tokenizer::Range> all = {{0, text.size()}};
+  require(tokenizer->encode(text, all) == tokenizer->encode(text, false));
 }
 
 }  // namespace

@@ -85,7 +85,8 @@ enum {
   REATTN_TEXT_COMPOSES = 12,
   REATTN_TEXT_WHOLE_WORDS_FIRST = 13,
   REATTN_TEXT_SPACE_PREFIX = 14,
-  REATTN_TEXT_CHAT_TEMPLATE = 15
+  REATTN_TEXT_CHAT_TEMPLATE = 15,
+  REATTN_TEXT_SCORE = 16 /* of the token before: the bits of a float */
 };
 
 typedef int32_t (*reattn_text_emit_field)(void* user, int32_t field, struct reattn_text_bytes text,
@@ -93,7 +94,8 @@ typedef int32_t (*reattn_text_emit_field)(void* user, int32_t field, struct reat
 
 /* The files of a Hugging Face model folder; without data where there is none. */
 struct reattn_text_hf_files {
-  struct reattn_text_bytes tokenizer; /* JSON, as the others */
+  struct reattn_text_bytes tokenizer;       /* JSON, as the two below */
+  struct reattn_text_bytes tokenizer_model; /* SentencePiece's; read where there is no tokenizer */
   struct reattn_text_bytes tokenizer_config;
   struct reattn_text_bytes generation_config;
 };

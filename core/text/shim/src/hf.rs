@@ -1,9 +1,10 @@
-//! A Hugging Face folder's tokenizer: the pipelines that this library has, told by their parts.
+//! A Hugging Face folder's tokenizer: from tokenizer.json or tokenizer.model, and what is beside it.
 
 use crate::error::{fail, Code, Outcome};
-use crate::hf_json::{AddedToken, Model, Name, Pattern, Piece, Step, TokenizerFile};
-use crate::hf_json::{ChatTemplate, GenerationConfig, Ids, TokenizerConfig};
-use crate::split::{LLAMA3, QWEN2};
+use crate::hf_json::{AddedToken, ChatTemplate, GenerationConfig, Ids, Name, Piece};
+use crate::hf_json::{TokenizerConfig, TokenizerFile};
+use crate::hf_pipeline::{broken, check_model, flat, pipeline, refuse, Pipeline};
+use crate::sp_model::{self, SpModel};
 use crate::tokenizer::flag;
 use crate::MAX_TOKENS;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,8 @@ const MAX_CONFIG_BYTES: usize = 4 << 20;
 /// Bytes of the files; none where the folder has no such file.
 pub struct Files<'a> {
     pub tokenizer: &'a [u8],
+    /// SentencePiece's, read where there is no `tokenizer`.
+    pub tokenizer_model: &'a [u8],
     pub tokenizer_config: &'a [u8],
     pub generation_config: &'a [u8],
 }
@@ -39,6 +42,7 @@ pub enum Field {
     WholeWordsFirst,
     SpacePrefix,
     ChatTemplate,
+    Score,
 }
 
 type Emit<'a> = &'a mut dyn FnMut(Field, &str, i64) -> Outcome<()>;
@@ -49,14 +53,6 @@ const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
 const UNUSED: i64 = 5;
 const BYTE: i64 = 6;
-
-fn refuse<T>(what: impl std::fmt::Display) -> Outcome<T> {
-    fail(Code::Unsupported, format!("tokenizer.json: {what}, which this build does not know"))
-}
-
-fn broken<T>(what: impl std::fmt::Display) -> Outcome<T> {
-    fail(Code::Format, format!("tokenizer.json: {what}"))
-}
 
 fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8], max: usize) -> Outcome<T> {
     if bytes.len() > max {
@@ -73,217 +69,115 @@ fn parse_or_default<T: DeserializeOwned + Default>(name: &str, bytes: &[u8]) -> 
     }
 }
 
-/// The steps of a pipeline, sequences opened.
-fn flat(step: &Option<Step>) -> Vec<&Step> {
-    let mut out = Vec::new();
-    let mut open: Vec<&Step> = step.iter().collect();
-    while let Some(step) = open.pop() {
-        match step.kind.as_str() {
-            "Sequence" => open.extend(step.parts().rev()),
-            _ => out.push(step),
-        }
-    }
-    out
-}
-
-/// How text becomes words.
-enum Pipeline {
-    ByteLevel { pre: &'static str, composes: bool },
-    SentencePiece { prefix: i64 },
-}
-
-fn replaces_spaces(step: &Step) -> bool {
-    let space = matches!(&step.pattern, Some(Pattern::String(s)) if s == " ");
-    step.kind == "Replace" && space && step.content.as_deref() == Some("\u{2581}")
-}
-
-fn pipeline(file: &TokenizerFile) -> Outcome<Pipeline> {
-    let (normal, pre) = (flat(&file.normalizer), flat(&file.pre_tokenizer));
-    for step in &normal {
-        if step.kind == "Precompiled" {
-            return refuse("normalizer has a precompiled_charsmap");
-        }
-    }
-    for step in flat(&file.post_processor) {
-        if !matches!(step.kind.as_str(), "ByteLevel" | "TemplateProcessing") {
-            return refuse(format!("post_processor '{}'", step.kind));
-        }
-    }
-    match pre.last() {
-        Some(last) if last.kind == "ByteLevel" => byte_level(&normal, &pre),
-        _ => sentence_piece(&normal, &pre),
-    }
-}
-
-fn byte_level(normal: &[&Step], pre: &[&Step]) -> Outcome<Pipeline> {
-    let composes = match normal {
-        [] => false,
-        [step] if step.kind == "NFC" => true,
-        [step, ..] => return refuse(format!("normalizer '{}' before ByteLevel", step.kind)),
-    };
-    let (last, before) = pre.split_last().expect("ByteLevel");
-    if last.add_prefix_space != Some(false) {
-        return refuse("pre_tokenizer ByteLevel with add_prefix_space");
-    }
-    let by_gpt2 = last.use_regex.unwrap_or(true);
-    let pre = match before {
-        [] if by_gpt2 => "gpt-2",
-        [step] if by_gpt2 && step.kind == "Digits" && step.individual_digits == Some(true) => {
-            "smollm"
-        }
-        [step] if !by_gpt2 && step.kind == "Split" => match &step.pattern {
-            _ if step.behavior.as_deref() != Some("Isolated") || step.invert == Some(true) => {
-                return refuse("pre_tokenizer Split that is not Isolated")
-            }
-            Some(Pattern::Regex(r)) if r == LLAMA3 => "llama-bpe",
-            Some(Pattern::Regex(r)) if r == QWEN2 => "qwen2",
-            Some(Pattern::Regex(r)) => return refuse(format!("pre_tokenizer Split at '{r}'")),
-            _ => return refuse("pre_tokenizer Split without a Regex"),
-        },
-        _ => {
-            let kinds: Vec<&str> = before.iter().map(|s| s.kind.as_str()).collect();
-            return refuse(format!(
-                "pre_tokenizer ByteLevel with use_regex {by_gpt2} behind [{}]",
-                kinds.join(", ")
-            ));
-        }
-    };
-    Ok(Pipeline::ByteLevel { pre, composes })
-}
-
-fn sentence_piece(normal: &[&Step], pre: &[&Step]) -> Outcome<Pipeline> {
-    let mut prefix = match normal {
-        [] => None,
-        [replace] if replaces_spaces(replace) => Some(0),
-        [first, replace]
-            if first.kind == "Prepend"
-                && first.prepend.as_deref() == Some("\u{2581}")
-                && replaces_spaces(replace) =>
-        {
-            Some(2)
-        }
-        [step, ..] => return refuse(format!("normalizer '{}'", step.kind)),
-    };
-    for step in pre {
-        match step.kind.as_str() {
-            // After Replace there are no spaces to split at.
-            "Split" if prefix.is_some() => match (&step.pattern, step.behavior.as_deref()) {
-                (Some(Pattern::String(s)), Some("MergedWithPrevious")) if s == " " => {}
-                _ => return refuse("pre_tokenizer Split other than behind a space"),
-            },
-            "Metaspace" if prefix.is_none() => {
-                if step.replacement.as_deref() != Some("\u{2581}") {
-                    return refuse("pre_tokenizer Metaspace with a replacement of its own");
-                }
-                if step.split != Some(false) {
-                    return refuse("pre_tokenizer Metaspace with split");
-                }
-                prefix = Some(match step.prepend_scheme.as_deref() {
-                    Some("never") => 0,
-                    Some("first") => 1,
-                    Some("always") | None => 3,
-                    Some(other) => return broken(format!("prepend_scheme is '{other}'")),
-                });
-            }
-            other => return refuse(format!("pre_tokenizer '{other}'")),
-        }
-    }
-    match prefix {
-        Some(prefix) => Ok(Pipeline::SentencePiece { prefix }),
-        None => refuse("neither ByteLevel nor Metaspace nor a normalizer that replaces spaces"),
-    }
-}
-
-fn check_model(model: &Model, pipeline: &Pipeline) -> Outcome<()> {
-    match model.kind.as_deref() {
-        Some("BPE") | None => {}
-        Some(other) => return refuse(format!("model.type is '{other}'")),
-    }
-    if model.vocab.0.is_empty() {
-        return broken("model.vocab is empty");
-    }
-    if model.dropout.is_some_and(|p| p > 0.0) {
-        return refuse("model.dropout");
-    }
-    for (name, value) in [
-        ("continuing_subword_prefix", &model.continuing_subword_prefix),
-        ("end_of_word_suffix", &model.end_of_word_suffix),
-    ] {
-        if value.as_ref().is_some_and(|s| !s.is_empty()) {
-            return refuse(format!("model.{name}"));
-        }
-    }
-    match pipeline {
-        Pipeline::ByteLevel { .. } if model.byte_fallback.unwrap_or(false) => {
-            refuse("model.byte_fallback with ByteLevel")
-        }
-        Pipeline::SentencePiece { .. } if !model.byte_fallback.unwrap_or(false) => {
-            refuse("a model without byte_fallback that is not ByteLevel")
-        }
-        Pipeline::SentencePiece { .. } if model.ignore_merges.unwrap_or(false) => {
-            refuse("model.ignore_merges without ByteLevel")
-        }
-        _ => Ok(()),
-    }
-}
-
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Token<'a> {
     text: &'a str,
     kind: i64,
     strips: u8,
+    score: f32,
 }
 
 /// Tokens by id; a hole is an unused token without text.
-fn tokens(file: &TokenizerFile, n_vocab: u64) -> Outcome<Vec<Token<'_>>> {
-    let (words, added) = (&file.model.vocab.0, &file.added_tokens.0);
-    let max = if n_vocab > 0 { n_vocab } else { MAX_TOKENS };
-    // A model without an output for an added token never says it.
-    let added = || added.iter().filter(|t| n_vocab == 0 || t.id < n_vocab);
-    let last = words.iter().map(|w| w.1).chain(added().map(|t| t.id)).max().unwrap_or(0);
-    if last >= max {
-        return fail(
-            if n_vocab > 0 { Code::Format } else { Code::Unsupported },
-            format!("tokenizer.json: a token has id {last}; the vocabulary ends at {max}"),
-        );
+struct Table<'a> {
+    file: &'static str,
+    tokens: Vec<Token<'a>>,
+}
+
+impl<'a> Table<'a> {
+    /// Room for `n` tokens of which the last has id `last`.
+    fn new(file: &'static str, n: usize, last: u64, n_vocab: u64) -> Outcome<Self> {
+        let max = if n_vocab > 0 { n_vocab } else { MAX_TOKENS };
+        if last >= max {
+            return fail(
+                if n_vocab > 0 { Code::Format } else { Code::Unsupported },
+                format!("{file}: a token has id {last}; the vocabulary ends at {max}"),
+            );
+        }
+        if n_vocab == 0 && last > 2 * n as u64 + 1024 {
+            return fail(
+                Code::Format,
+                format!("{file}: a token has id {last}, but there are only {n} tokens"),
+            );
+        }
+        let n_all = if n_vocab > 0 { n_vocab } else { last + 1 };
+        let unused = Token { text: "", kind: UNUSED, strips: 0, score: 0.0 };
+        Ok(Self { file, tokens: vec![unused; n_all as usize] })
     }
-    let n = if n_vocab > 0 { n_vocab } else { last + 1 };
-    let n_given = (words.len() + added().count()) as u64;
-    if n_vocab == 0 && last > 2 * n_given + 1024 {
-        return broken(format!("a token has id {last}, but there are only {n_given} tokens"));
+
+    fn add(&mut self, added: &'a AddedToken) -> Outcome<()> {
+        let text = &added.content;
+        if added.single_word {
+            let file = self.file;
+            return fail(
+                Code::Unsupported,
+                format!(
+                    "{file}: added token '{text}' with single_word, which this build does not know"
+                ),
+            );
+        }
+        let strip = |on: bool, bit: u8| if on { bit } else { 0 };
+        let token = &mut self.tokens[added.id as usize];
+        token.text = text;
+        token.kind = if added.special { CONTROL } else { USER_DEFINED };
+        token.strips =
+            strip(added.lstrip, flag::STRIP_LEFT) | strip(added.rstrip, flag::STRIP_RIGHT);
+        Ok(())
     }
-    let unused = Token { text: "", kind: UNUSED, strips: 0 };
-    let mut out = vec![unused; n as usize];
+}
+
+/// A model without an output for an added token never says it.
+fn within(added: &[AddedToken], n_vocab: u64) -> impl Iterator<Item = &AddedToken> + Clone {
+    added.iter().filter(move |t| n_vocab == 0 || t.id < n_vocab)
+}
+
+fn table_of_json(file: &TokenizerFile, n_vocab: u64) -> Outcome<Table<'_>> {
+    let words = &file.model.vocab.0;
+    let added = within(&file.added_tokens.0, n_vocab);
+    let ids = words.iter().map(|w| w.1).chain(added.clone().map(|t| t.id));
+    let (n, last) = ids.fold((0, 0), |(n, last), id| (n + 1, last.max(id)));
+    let mut table = Table::new("tokenizer.json", n, last, n_vocab)?;
     let falls_back = file.model.byte_fallback.unwrap_or(false);
     for (text, id) in words {
-        let token = &mut out[*id as usize];
+        let token = &mut table.tokens[*id as usize];
         if !token.text.is_empty() {
             return broken(format!("'{}' and '{text}' both have id {id}", token.text));
         }
         let is_unknown = file.model.unk_token.as_ref() == Some(text);
-        let kind = match () {
+        token.text = text;
+        token.kind = match () {
             _ if falls_back && is_byte(text) => BYTE,
             _ if falls_back && is_unknown => UNKNOWN,
             _ => NORMAL,
         };
-        *token = Token { text, kind, strips: 0 };
     }
-    for AddedToken { id, content, special, single_word, lstrip, rstrip } in added() {
-        let token = &mut out[*id as usize];
-        if !token.text.is_empty() && token.text != content {
-            return broken(format!("'{}' and '{content}' both have id {id}", token.text));
+    for token in added {
+        let before = table.tokens[token.id as usize].text;
+        if !before.is_empty() && before != token.content {
+            return broken(format!("'{before}' and '{}' both have id {}", token.content, token.id));
         }
-        if *single_word {
-            return refuse(format!("added token '{content}' with single_word"));
-        }
-        let strip = |on: bool, bit: u8| if on { bit } else { 0 };
-        *token = Token {
-            text: content,
-            kind: if *special { CONTROL } else { USER_DEFINED },
-            strips: strip(*lstrip, flag::STRIP_LEFT) | strip(*rstrip, flag::STRIP_RIGHT),
-        };
+        table.add(token)?;
     }
-    Ok(out)
+    Ok(table)
+}
+
+/// The pieces, and in place of some of them or behind them what tokenizer_config.json adds.
+fn table_of_model<'a>(
+    model: &SpModel<'a>,
+    config: &'a TokenizerConfig,
+    n_vocab: u64,
+) -> Outcome<Table<'a>> {
+    let added = config.added_tokens_decoder.as_ref().map_or(&[][..], |all| &all.0);
+    let added = within(added, n_vocab);
+    let n = model.pieces.len();
+    let last = added.clone().map(|t| t.id).chain([n as u64 - 1]).max().unwrap_or(0);
+    let mut table = Table::new("tokenizer.model", n + added.clone().count(), last, n_vocab)?;
+    for (token, piece) in table.tokens.iter_mut().zip(&model.pieces) {
+        *token = Token { text: piece.text, kind: piece.kind, strips: 0, score: piece.score };
+    }
+    for token in added {
+        table.add(token)?;
+    }
+    Ok(table)
 }
 
 /// `<0x00>` to `<0xFF>`.
@@ -312,21 +206,12 @@ fn chat_template(config: &TokenizerConfig) -> &str {
     }
 }
 
-pub fn read(files: &Files, n_vocab: u64, emit: Emit) -> Outcome<()> {
-    if n_vocab > MAX_TOKENS {
-        return fail(Code::Unsupported, format!("{n_vocab} tokens; at most {MAX_TOKENS}"));
-    }
-    let file: TokenizerFile = parse("tokenizer.json", files.tokenizer, MAX_TOKENIZER_BYTES)?;
-    let config: TokenizerConfig =
-        parse_or_default("tokenizer_config.json", files.tokenizer_config)?;
-    let generation: GenerationConfig =
-        parse_or_default("generation_config.json", files.generation_config)?;
-
+fn emit_json(file: &TokenizerFile, emit: Emit) -> Outcome<()> {
     // A list of pieces, as Unigram has, is no vocabulary of ours; its name says more.
     if let Some(kind) = file.model.kind.as_deref().filter(|k| *k != "BPE") {
         return refuse(format!("model.type is '{kind}'"));
     }
-    let pipeline = pipeline(&file)?;
+    let pipeline = pipeline(file)?;
     check_model(&file.model, &pipeline)?;
     match pipeline {
         Pipeline::ByteLevel { pre, composes } => {
@@ -341,18 +226,66 @@ pub fn read(files: &Files, n_vocab: u64, emit: Emit) -> Outcome<()> {
             emit(Field::SpacePrefix, "", prefix)?;
         }
     }
-
-    let tokens = tokens(&file, n_vocab)?;
-    for token in &tokens {
-        emit(Field::Token, token.text, token.kind)?;
-        if token.strips != 0 {
-            emit(Field::TokenStrip, "", token.strips.into())?;
-        }
-    }
     for merge in &file.model.merges.0 {
         emit(Field::Merge, &merge.0, 0)?;
     }
+    Ok(())
+}
 
+fn emit_model(model: &SpModel, config: &TokenizerConfig, emit: Emit) -> Outcome<()> {
+    emit(Field::Model, "llama", 0)?;
+    let prefix = match (model.adds_prefix, config.legacy) {
+        (false, _) => 0,
+        (true, Some(false)) => 1,
+        (true, _) => 2,
+    };
+    emit(Field::SpacePrefix, "", prefix)
+}
+
+pub fn read(files: &Files, n_vocab: u64, emit: Emit) -> Outcome<()> {
+    if n_vocab > MAX_TOKENS {
+        return fail(Code::Unsupported, format!("{n_vocab} tokens; at most {MAX_TOKENS}"));
+    }
+    let config: TokenizerConfig =
+        parse_or_default("tokenizer_config.json", files.tokenizer_config)?;
+    let generation: GenerationConfig =
+        parse_or_default("generation_config.json", files.generation_config)?;
+    if files.tokenizer.is_empty() && !files.tokenizer_model.is_empty() {
+        let model = sp_model::read(files.tokenizer_model)?;
+        emit_model(&model, &config, emit)?;
+        let table = table_of_model(&model, &config, n_vocab)?;
+        for token in &table.tokens {
+            emit_token(token, emit)?;
+            emit(Field::Score, "", token.score.to_bits().into())?;
+        }
+        return emit_ids(&table, None, &config, &generation, emit);
+    }
+    let file: TokenizerFile = parse("tokenizer.json", files.tokenizer, MAX_TOKENIZER_BYTES)?;
+    emit_json(&file, emit)?;
+    let table = table_of_json(&file, n_vocab)?;
+    for token in &table.tokens {
+        emit_token(token, emit)?;
+    }
+    emit_ids(&table, Some(&file), &config, &generation, emit)
+}
+
+fn emit_token(token: &Token, emit: Emit) -> Outcome<()> {
+    emit(Field::Token, token.text, token.kind)?;
+    match token.strips {
+        0 => Ok(()),
+        strips => emit(Field::TokenStrip, "", strips.into()),
+    }
+}
+
+/// Special tokens, and the chat template.
+fn emit_ids(
+    table: &Table,
+    file: Option<&TokenizerFile>,
+    config: &TokenizerConfig,
+    generation: &GenerationConfig,
+    emit: Emit,
+) -> Outcome<()> {
+    let tokens = &table.tokens;
     let ids: HashMap<&str, i64> =
         tokens.iter().enumerate().map(|(id, token)| (token.text, id as i64)).collect();
     let id_of = |key: &str, name: Option<&Name>| match name.map(Name::text) {
@@ -361,7 +294,7 @@ pub fn read(files: &Files, n_vocab: u64, emit: Emit) -> Outcome<()> {
             Some(&id) => Ok(Some(id)),
             None => fail(
                 Code::Format,
-                format!("tokenizer_config.json: {key} is '{text}', which tokenizer.json has not"),
+                format!("tokenizer_config.json: {key} is '{text}', which {} has not", table.file),
             ),
         },
     };
@@ -376,8 +309,8 @@ pub fn read(files: &Files, n_vocab: u64, emit: Emit) -> Outcome<()> {
         ),
         _ => Ok(id),
     };
-    let TokenizerConfig { bos_token, eos_token, unk_token, pad_token, .. } = &config;
-    let unk_of_model = file.model.unk_token.clone().map(Name::Text);
+    let TokenizerConfig { bos_token, eos_token, unk_token, pad_token, .. } = config;
+    let unk_of_model = file.and_then(|f| f.model.unk_token.clone()).map(Name::Text);
     let bos = id_of("bos_token", bos_token.as_ref())?
         .or(generated("bos_token_id", generation.bos_token_id)?);
     let eos = id_of("eos_token", eos_token.as_ref())?
@@ -395,9 +328,14 @@ pub fn read(files: &Files, n_vocab: u64, emit: Emit) -> Outcome<()> {
     }
 
     let text_of = |id: Option<i64>| id.map(|id| tokens[id as usize].text);
-    let add_bos = config.add_bos_token.unwrap_or_else(|| template_adds(&file, text_of(bos), false));
-    let add_eos = config.add_eos_token.unwrap_or_else(|| template_adds(&file, text_of(eos), true));
+    // SentencePiece's tokenizers have a BOS unless told otherwise.
+    let adds = |token: Option<i64>, at_end: bool| match file {
+        Some(file) => template_adds(file, text_of(token), at_end),
+        None => !at_end,
+    };
+    let add_bos = config.add_bos_token.unwrap_or_else(|| adds(bos, false));
+    let add_eos = config.add_eos_token.unwrap_or_else(|| adds(eos, true));
     emit(Field::AddBos, "", add_bos.into())?;
     emit(Field::AddEos, "", add_eos.into())?;
-    emit(Field::ChatTemplate, chat_template(&config), 0)
+    emit(Field::ChatTemplate, chat_template(config), 0)
 }

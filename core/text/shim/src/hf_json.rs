@@ -113,6 +113,7 @@ pub struct TokenizerFile {
 
 #[derive(Deserialize)]
 pub struct AddedToken {
+    #[serde(default = "no_id")]
     pub id: u64,
     pub content: String,
     #[serde(default)]
@@ -123,6 +124,34 @@ pub struct AddedToken {
     pub lstrip: bool,
     #[serde(default)]
     pub rstrip: bool,
+}
+
+/// Beyond any vocabulary.
+fn no_id() -> u64 {
+    u64::MAX
+}
+
+/// A map from ids to tokens, which tokenizer_config.json has them in.
+pub struct AddedTokens(pub Vec<AddedToken>);
+
+impl<'de> Deserialize<'de> for AddedTokens {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct ById;
+        impl<'de> Visitor<'de> for ById {
+            type Value = AddedTokens;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a map from ids to tokens")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AddedTokens, A::Error> {
+                let mut out = Vec::new();
+                while let Some((id, token)) = map.next_entry::<u64, AddedToken>()? {
+                    out.push(AddedToken { id, ..token });
+                }
+                Ok(AddedTokens(out))
+            }
+        }
+        d.deserialize_map(ById)
+    }
 }
 
 #[derive(Deserialize)]
@@ -191,6 +220,8 @@ pub struct TokenizerConfig {
     pub eos_token: Option<Name>,
     pub unk_token: Option<Name>,
     pub pad_token: Option<Name>,
+    pub added_tokens_decoder: Option<AddedTokens>,
+    pub legacy: Option<bool>,
     pub add_bos_token: Option<bool>,
     pub add_eos_token: Option<bool>,
     pub chat_template: Option<ChatTemplate>,

@@ -4,9 +4,11 @@ mod chat;
 mod error;
 mod hf;
 mod hf_json;
+mod hf_pipeline;
 mod json;
 mod python;
 mod schema;
+mod sp_model;
 mod special;
 mod split;
 mod spm;
@@ -228,6 +230,7 @@ pub unsafe extern "C" fn reattn_text_encode(
 #[repr(C)]
 pub struct HfFiles {
     tokenizer: Bytes,
+    tokenizer_model: Bytes,
     tokenizer_config: Bytes,
     generation_config: Bytes,
 }
@@ -246,6 +249,7 @@ pub unsafe extern "C" fn reattn_text_hf_read(
         let files = unsafe { &*files };
         let files = hf::Files {
             tokenizer: unsafe { files.tokenizer.slice() },
+            tokenizer_model: unsafe { files.tokenizer_model.slice() },
             tokenizer_config: unsafe { files.tokenizer_config.slice() },
             generation_config: unsafe { files.generation_config.slice() },
         };
