@@ -12,15 +12,6 @@
 namespace reattn::io {
 namespace {
 
-template <class T>
-const T* lookup(const std::vector<T>& items, const std::vector<uint32_t>& order,
-                std::string T::*name, std::string_view wanted) {
-  const auto it =
-      std::lower_bound(order.begin(), order.end(), wanted,
-                       [&](uint32_t i, std::string_view value) { return items[i].*name < value; });
-  return it != order.end() && items[*it].*name == wanted ? &items[*it] : nullptr;
-}
-
 template <class... Ts>
 [[noreturn]] void fail_key(const Gguf& gguf, std::string_view key, const Ts&... parts) {
   fail(ErrorCode::kFormat, base::printable(gguf.path(), 512), ": key '", base::printable(key), "' ",
@@ -55,40 +46,17 @@ T required(std::optional<T> value, const Gguf& gguf, std::string_view key,
 
 }  // namespace
 
-int64_t TensorInfo::n_elements() const {
-  int64_t n = 1;
-  for (const int64_t d : shape) n *= d;
-  return n;
-}
-
-std::string TensorInfo::shape_text() const {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i) out += concat(i > 0 ? ", " : "", shape[i]);
-  return out + "]";
-}
-
 const Value* Gguf::find(std::string_view key) const {
-  const Entry* entry = lookup(entries_, keys_by_name_, &Entry::key, key);
-  return entry ? &entry->value : nullptr;
+  const auto it = std::lower_bound(
+      keys_by_name_.begin(), keys_by_name_.end(), key,
+      [&](uint32_t i, std::string_view wanted) { return entries_[i].key < wanted; });
+  return it != keys_by_name_.end() && entries_[*it].key == key ? &entries_[*it].value : nullptr;
 }
 
 const Value& Gguf::get(std::string_view key, std::string_view expected) const {
   const Value* value = find(key);
   if (!value) fail_key(*this, key, "is missing, expected ", expected);
   return *value;
-}
-
-const TensorInfo* Gguf::find_tensor(std::string_view name) const {
-  return lookup(tensors_, tensors_by_name_, &TensorInfo::name, name);
-}
-
-const TensorInfo& Gguf::get_tensor(std::string_view name) const {
-  const TensorInfo* tensor = find_tensor(name);
-  if (!tensor) {
-    fail(ErrorCode::kFormat, base::printable(path(), 512), ": tensor '", base::printable(name),
-         "' is missing");
-  }
-  return *tensor;
 }
 
 std::optional<uint64_t> Gguf::find_uint(std::string_view key, uint64_t min, uint64_t max) const {
@@ -195,14 +163,6 @@ std::vector<float> Gguf::get_floats(std::string_view key) const {
     p += scalar_bytes(value.element_type);
   }
   return out;
-}
-
-void Gguf::read_tensor(const TensorInfo& tensor, std::span<std::byte> out) const {
-  if (out.size() != tensor.n_bytes) {
-    fail(ErrorCode::kInternal, "tensor '", base::printable(tensor.name), "' has ", tensor.n_bytes,
-         " bytes, the buffer has ", out.size());
-  }
-  file_.read_at(tensor.offset, out);
 }
 
 }  // namespace reattn::io

@@ -26,8 +26,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/io/file.hpp"
-#include "reattn/kernels/types.hpp"
+#include "core/io/tensors.hpp"
 
 namespace reattn::io {
 
@@ -75,39 +74,21 @@ struct Entry {
   Value value;
 };
 
-struct TensorInfo {
-  std::string name;
-  std::vector<int64_t> shape;  // 1 to 4 dimensions, contiguous one first: {n_cols, n_rows, ...}
-  kernels::DType dtype = kernels::DType::kF32;
-  uint64_t offset = 0;   // of its first byte, from the start of the file
-  uint64_t n_bytes = 0;  // within the file, checked
-
-  int64_t n_elements() const;
-  // "[576, 192]", contiguous dimension first
-  std::string shape_text() const;
-};
-
 // A parsed header and the open file behind it. Move-only; const calls may overlap.
-class Gguf {
+class Gguf : public Tensors {
  public:
   static Gguf open(const std::string& path);
   static Gguf parse(File file);
 
-  const File& file() const noexcept { return file_; }
-  const std::string& path() const noexcept { return file_.path(); }
-  uint64_t size() const noexcept { return file_.size(); }
+  uint64_t size() const noexcept { return files_[0].size(); }
   uint32_t version() const noexcept { return version_; }  // 2 or 3
   uint64_t alignment() const noexcept { return alignment_; }
 
   // In file order.
   const std::vector<Entry>& entries() const noexcept { return entries_; }
-  const std::vector<TensorInfo>& tensors() const noexcept { return tensors_; }
 
   // Null where there is none.
   const Value* find(std::string_view key) const;
-  const TensorInfo* find_tensor(std::string_view name) const;
-  // Throws kFormat where there is none.
-  const TensorInfo& get_tensor(std::string_view name) const;
 
   // Typed values. find_* give nothing where the key is missing, get_* throw kFormat; both throw
   // kFormat on another type or a number outside [min, max]. Integers of any width and signedness
@@ -139,21 +120,15 @@ class Gguf {
   std::vector<int64_t> get_ints(std::string_view key) const;  // any integer type, or bool
   std::vector<float> get_floats(std::string_view key) const;  // f32 or f64
 
-  // Reads a tensor of this file; out holds exactly n_bytes. Errors as File::read_at.
-  void read_tensor(const TensorInfo& tensor, std::span<std::byte> out) const;
-
  private:
-  explicit Gguf(File file) : file_(std::move(file)) {}
+  explicit Gguf(File file) : Tensors(file.path()) { files_.push_back(std::move(file)); }
 
   const Value& get(std::string_view key, std::string_view expected) const;
 
-  File file_;
   uint32_t version_ = 0;
   uint64_t alignment_ = 32;
   std::vector<Entry> entries_;
-  std::vector<TensorInfo> tensors_;
-  std::vector<uint32_t> keys_by_name_;     // indices into entries_, sorted by key
-  std::vector<uint32_t> tensors_by_name_;  // indices into tensors_, sorted by name
+  std::vector<uint32_t> keys_by_name_;  // indices into entries_, sorted by key
 };
 
 }  // namespace reattn::io

@@ -239,9 +239,10 @@ TensorInfo read_tensor_info(HeaderReader& in, uint64_t index, uint64_t n_tensors
   const GgmlType* type = ggml_type(type_id);
   if (!type) in.fail_here(ErrorCode::kFormat, "type ", type_id, " is not known");
   if (!type->dtype) {
-    in.fail_here(ErrorCode::kUnsupported, "type ", type->name,
-                 ", this build reads F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K",
-                 " and IQ4_NL");
+    in.fail_here(
+        ErrorCode::kUnsupported, "type ", type->name,
+        ", this build reads F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K",
+        " and IQ4_NL");
   }
   tensor.dtype = *type->dtype;
   const auto info = kernels::dtype_info(tensor.dtype);
@@ -268,15 +269,12 @@ std::vector<uint32_t> sorted_by(const std::vector<T>& items, auto&& less) {
   return order;
 }
 
-// Orders by name; fails where two are the same.
-template <class T>
-std::vector<uint32_t> index_by_name(const HeaderReader& in, std::string_view what,
-                                    const std::vector<T>& items, std::string T::*name) {
-  auto order = sorted_by(items, [&](const T& a, const T& b) { return a.*name < b.*name; });
+// Orders by key; fails where two are the same.
+std::vector<uint32_t> index_by_key(const HeaderReader& in, const std::vector<Entry>& entries) {
+  auto order = sorted_by(entries, [](const Entry& a, const Entry& b) { return a.key < b.key; });
   for (size_t i = 1; i < order.size(); ++i) {
-    if (items[order[i - 1]].*name == items[order[i]].*name) {
-      in.fail_here(ErrorCode::kFormat, what, " '", printable(items[order[i]].*name),
-                   "' occurs twice");
+    if (entries[order[i - 1]].key == entries[order[i]].key) {
+      in.fail_here(ErrorCode::kFormat, "key '", printable(entries[order[i]].key), "' occurs twice");
     }
   }
   return order;
@@ -335,7 +333,7 @@ Gguf Gguf::open(const std::string& path) {
 
 Gguf Gguf::parse(File file) {
   Gguf gguf(std::move(file));
-  HeaderReader in(gguf.file_);
+  HeaderReader in(gguf.files_[0]);
   gguf.version_ = read_version(in);
   const uint64_t n_tensors = in.number<uint64_t>("n_tensors");
   const uint64_t n_keys = in.number<uint64_t>("n_kv");
@@ -350,7 +348,7 @@ Gguf Gguf::parse(File file) {
     gguf.entries_.push_back({std::move(key), std::move(value)});
   }
   in.where = "header";
-  gguf.keys_by_name_ = index_by_name(in, "key", gguf.entries_, &Entry::key);
+  gguf.keys_by_name_ = index_by_key(in, gguf.entries_);
 
   if (const Value* value = gguf.find("general.alignment")) {
     in.where = "key 'general.alignment'";
@@ -371,7 +369,7 @@ Gguf Gguf::parse(File file) {
     gguf.tensors_.push_back(read_tensor_info(in, i, n_tensors));
   }
   in.where = "header";
-  gguf.tensors_by_name_ = index_by_name(in, "tensor", gguf.tensors_, &TensorInfo::name);
+  gguf.index_tensors();
   place_tensors(in, gguf.tensors_, gguf.alignment_, gguf.size());
   return gguf;
 }

@@ -98,7 +98,7 @@ class Plan {
     TakeVector vector;
   };
 
-  Plan(const io::Gguf& file, const kernels::Device& device) : file_(file), device_(device) {}
+  Plan(const io::Tensors& file, const kernels::Device& device) : file_(file), device_(device) {}
 
   struct Rows {
     int64_t n;
@@ -171,7 +171,7 @@ class Plan {
     return t;
   }
 
-  const io::Gguf& file_;
+  const io::Tensors& file_;
   const kernels::Device& device_;
   std::vector<Item> items_;
   std::set<std::string, std::less<>> names_;
@@ -184,7 +184,7 @@ struct Places {
   std::vector<LayerWeights>* layers;
 };
 
-Plan make_plan(const io::Gguf& file, const Config& c, WeightType type,
+Plan make_plan(const io::Tensors& file, const Config& c, WeightType type,
                const kernels::Device& device, const Places& to) {
   check_weight_type(device, type);
   const Family& f = c.family;
@@ -231,7 +231,7 @@ Plan make_plan(const io::Gguf& file, const Config& c, WeightType type,
 
 }  // namespace
 
-uint64_t Weights::check(const io::Gguf& file, const Config& config, WeightType type,
+uint64_t Weights::check(const io::Tensors& file, const Config& config, WeightType type,
                         const kernels::Device& device) {
   kernels::Matrix matrix;
   const float* vector = nullptr;
@@ -239,7 +239,7 @@ uint64_t Weights::check(const io::Gguf& file, const Config& config, WeightType t
   return make_plan(file, config, type, device, {&matrix, &matrix, &vector, &layers}).bytes();
 }
 
-Weights::Weights(const io::Gguf& file, const Config& config, WeightType type,
+Weights::Weights(const io::Tensors& file, const Config& config, WeightType type,
                  std::shared_ptr<kernels::Device> device, const LoadObserver& observer) {
   const Plan plan =
       make_plan(file, config, type, *device, {&embedding_, &output_, &output_norm_, &layers_});
@@ -270,7 +270,7 @@ Weights::Weights(const io::Gguf& file, const Config& config, WeightType type,
       }
       const size_t n = static_cast<size_t>(std::min<uint64_t>(n_bytes - at, piece));
       staging.resize(n);
-      file.file().read_at(t.offset + begin + at, staging);
+      file.read_tensor(t, begin + at, staging);
       sum.update(staging.data(), n);
       if (const int64_t bad = first_not_finite(t.dtype, staging); bad >= 0) {
         fail(ErrorCode::kFormat, file.path(), ": tensor '", t.name,

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/device/buffer.hpp"
-#include "core/io/gguf.hpp"
+#include "core/io/tensors.hpp"
 #include "core/model/config.hpp"
 #include "core/model/held.hpp"
 
@@ -39,12 +39,12 @@ class Weights {
  public:
   // Bytes that they will take on the device; checks names and shapes of all tensors against the hyper-parameters. Throws
   // Error(kFormat): a tensor is missing, unknown or of another shape; Error(kUnsupported): the device does not hold `type`.
-  static uint64_t check(const io::Gguf& file, const Config& config, WeightType type,
+  static uint64_t check(const io::Tensors& file, const Config& config, WeightType type,
                         const kernels::Device& device);
 
   // Reads every tensor and checks that all numbers in it are finite. Throws what check and File::read_at throw,
   // Error(kOomHost / kOomDevice), Error(kCancelled).
-  Weights(const io::Gguf& file, const Config& config, WeightType type,
+  Weights(const io::Tensors& file, const Config& config, WeightType type,
           std::shared_ptr<kernels::Device> device, const LoadObserver& observer);
 
   // Random weights of a made-up model (random_weights.cpp): bytes as held, and the weights. `seed` is their checksum.
