@@ -11,10 +11,6 @@
 namespace reattn::model {
 namespace {
 
-constexpr uint64_t kMaxLayers = 1024;
-constexpr uint64_t kMaxWidth = 1 << 20;  // of any vector in the model
-constexpr uint64_t kMaxVocab = 1 << 24;
-
 // Settings that change what the numbers mean and that this decoder does not have.
 void refuse_unknown_features(const io::Gguf& file, const std::string& arch) {
   const auto refuse = [&](std::string_view key, std::string_view what) {
@@ -97,9 +93,9 @@ void check_shape(const Config& c) {
   within("n_ff", c.n_ff, kMaxWidth);
   within("n_vocab", c.n_vocab, kMaxVocab);
   within("n_window", c.n_window, INT32_MAX);
-  within("n_heads", c.n_heads, 4096);
-  within("n_kv_heads", c.n_kv_heads, 4096);
-  within("head_dim", c.head_dim, 1024);
+  within("n_heads", c.n_heads, kMaxHeads);
+  within("n_kv_heads", c.n_kv_heads, kMaxHeads);
+  within("head_dim", c.head_dim, kMaxHeadDim);
   if (c.n_heads % c.n_kv_heads != 0) {
     fail(ErrorCode::kArg, "n_heads is ", c.n_heads, ", not a multiple of n_kv_heads ",
          c.n_kv_heads);
@@ -131,15 +127,15 @@ Config config_from_gguf(const io::Gguf& file) {
   c.n_embd = size("embedding_length", kMaxWidth);
   c.n_ff = size("feed_forward_length", kMaxWidth);
   c.n_window = size("context_length", INT32_MAX);
-  c.n_heads = size("attention.head_count", 4096);
-  c.n_kv_heads = static_cast<int64_t>(file.find_uint(key("attention.head_count_kv"), 1, 4096)
+  c.n_heads = size("attention.head_count", kMaxHeads);
+  c.n_kv_heads = static_cast<int64_t>(file.find_uint(key("attention.head_count_kv"), 1, kMaxHeads)
                                           .value_or(static_cast<uint64_t>(c.n_heads)));
   if (c.n_heads % c.n_kv_heads != 0) {
     fail(ErrorCode::kFormat, file.path(), ": ", key("attention.head_count"), " is ", c.n_heads,
          ", not a multiple of ", key("attention.head_count_kv"), " ", c.n_kv_heads);
   }
 
-  const auto head_dim = file.find_uint(key("attention.key_length"), 2, 1024);
+  const auto head_dim = file.find_uint(key("attention.key_length"), 2, kMaxHeadDim);
   if (!head_dim && c.n_embd % c.n_heads != 0) {
     fail(ErrorCode::kFormat, file.path(), ": ", key("embedding_length"), " is ", c.n_embd,
          ", not a multiple of ", key("attention.head_count"), " ", c.n_heads);

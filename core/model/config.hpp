@@ -6,14 +6,23 @@
 #include <vector>
 
 #include "core/io/gguf.hpp"
+#include "core/io/json.hpp"
 #include "core/model/family.hpp"
+#include "core/model/hf_family.hpp"
 #include "reattn/kernels/attend.hpp"
 
 namespace reattn::model {
 
+// What files may ask for.
+inline constexpr int64_t kMaxLayers = 1024;
+inline constexpr int64_t kMaxWidth = 1 << 20;  // of any vector in the model
+inline constexpr int64_t kMaxVocab = 1 << 24;
+inline constexpr int64_t kMaxHeads = 4096;
+inline constexpr int64_t kMaxHeadDim = 1024;
+
 struct Config {
-  std::string architecture;  // general.architecture
-  std::string name;          // general.name, may be empty
+  std::string architecture;  // general.architecture of a GGUF file
+  std::string name;          // general.name, may be empty; of a folder its last part
   int64_t n_layers = 0;
   int64_t n_embd = 0;
   int64_t n_heads = 0;
@@ -28,6 +37,7 @@ struct Config {
   bool tied_embeddings = false;  // the output matrix is the embedding table
   float softmax_scale = 0;       // 1/sqrt(head_dim), of most
   Family family;                 // of `architecture`
+  const HfFamily* hf = nullptr;  // null: the tensors are named and laid out as in GGUF files
   float embedding_scale = 1;
   std::vector<float>
       rope_factors;  // [head_dim / 2] that the frequencies are divided by; empty: none
@@ -42,6 +52,8 @@ struct Config {
 // Reads and checks the hyper-parameters. Throws Error(kUnsupported) for an unknown architecture and
 // Error(kFormat) naming the key that is missing, contradictory or out of its bounds.
 Config config_from_gguf(const io::Gguf& file);
+// The same of a folder as Hugging Face's library saves it, from its config.json (hf_config.cpp).
+Config config_from_folder(const std::string& folder, const io::JsonObject& config);
 
 // Of a model that no file describes: throws Error(kArg) naming the number that is out of the bounds files have too.
 void check_shape(const Config& config);

@@ -92,8 +92,10 @@ class Plan {
   using TakeVector = std::function<void(const float*)>;
   struct Item {
     const io::TensorInfo* tensor;
-    int64_t first_row;  // of the tensor; all of it where another item does not have the rest
+    // Of the tensor: n_groups times group_rows rows, the first at first_row and each `stride` rows after the one before.
+    int64_t first_row, group_rows, stride, n_groups;
     Held held;          // in device memory; of a vector: one row
+    float to_add;       // to each number of a vector
     TakeMatrix matrix;  // one of the two
     TakeVector vector;
   };
@@ -104,19 +106,23 @@ class Plan {
     int64_t n;
     kernels::Matrix* to;
   };
-  // A matrix, or several whose rows lie one after the other in one tensor.
+  // A matrix, or several of which one tensor has the rows, one after the other: n of each, and that n_groups times.
   void matrices(const std::string& name, std::initializer_list<Rows> parts, int64_t n_cols,
-                WeightType type = WeightType::kAuto) {
-    int64_t n_rows = 0;
-    for (const Rows& part : parts) n_rows += part.n;
-    const io::TensorInfo& t = take(name, {n_cols, n_rows});
+                WeightType type = WeightType::kAuto, int64_t n_groups = 1) {
+    int64_t stride = 0;
+    for (const Rows& part : parts) stride += part.n;
+    const io::TensorInfo& t = take(name, {n_cols, stride * n_groups});
     const DType held = type == WeightType::kF8 ? DType::kF8 : device_.weight_type(t.dtype);
     int64_t first = 0;
     for (const Rows& part : parts) {
       kernels::Matrix* to = part.to;
       items_.push_back({&t,
                         first,
-                        {held, part.n, n_cols},
+                        part.n,
+                        stride,
+                        n_groups,
+                        {held, part.n * n_groups, n_cols},
+                        0,
                         [to](const kernels::Matrix& m) { *to = m; },
                         nullptr});
       first += part.n;
@@ -126,22 +132,24 @@ class Plan {
               WeightType type = WeightType::kAuto) {
     matrices(name, {{n_rows, to}}, n_cols, type);
   }
-  void vector(const std::string& name, int64_t n, const float** to) {
+  void vector(const std::string& name, int64_t n, const float** to, float to_add = 0) {
     const io::TensorInfo& t = take(name, {n});
     if (kernels::dtype_info(t.dtype).block_elements != 1) {
       fail(ErrorCode::kUnsupported, file_.path(), ": tensor '", name, "' is a ",
            kernels::dtype_info(t.dtype).name, " vector, this build reads F32, F16 and BF16 ones");
     }
-    items_.push_back({&t, 0, {DType::kF32, 1, n}, nullptr, [to](const float* p) { *to = p; }});
+    items_.push_back(
+        {&t, 0, 1, 1, 1, {DType::kF32, 1, n}, to_add, nullptr, [to](const float* p) { *to = p; }});
   }
   void bias(const std::string& name, int64_t n, Bias has, const float** to) {
     if (has == Bias::kNone || (has == Bias::kOptional && !file_.find_tensor(name))) return;
     vector(name, n, to);
   }
-  void refuse_others(const std::string& architecture) const {
+  // Fails where the model has a tensor that is neither planned nor `ignored`.
+  void refuse_others(const std::string& architecture,
+                     const std::function<bool(std::string_view name)>& ignored) const {
     for (const io::TensorInfo& t : file_.tensors()) {
-      if (t.name == "rope_freqs.weight") continue;  // read with the hyper-parameters
-      if (!names_.contains(t.name)) {
+      if (!names_.contains(t.name) && !ignored(t.name)) {
         fail(ErrorCode::kFormat, file_.path(), ": tensor '", t.name, "' has no place in a ",
              architecture, " model");
       }
@@ -184,50 +192,155 @@ struct Places {
   std::vector<LayerWeights>* layers;
 };
 
+// What tensors are called in the model's format.
+class Names {
+ public:
+  explicit Names(const HfFamily* hf) : hf_(hf) {}
+
+  std::string of(std::string_view part) const {
+    return (hf_ ? hf_name(*hf_, part) : std::string(part)) + ".weight";
+  }
+  std::string of(size_t layer, std::string_view part, std::string_view kind = ".weight") const {
+    return concat(hf_ ? hf_name(*hf_, layer, part) : concat("blk.", layer, ".", part), kind);
+  }
+  // Tensors that models have and that say nothing the weights need.
+  bool ignored(std::string_view name, bool tied_embeddings) const {
+    if (!hf_) return name == "rope_freqs.weight";  // read with the hyper-parameters
+    return name.ends_with(".rotary_emb.inv_freq") || (tied_embeddings && name == of("output"));
+  }
+
+ private:
+  const HfFamily* hf_;  // null: GGUF
+};
+
+void plan_qkv(Plan& plan, const Names& names, const Config& c, size_t layer, WeightType type,
+              LayerWeights& w) {
+  const Family& f = c.family;
+  const int64_t n_q = c.n_heads * c.head_dim, n_kv = c.n_kv_heads * c.head_dim;
+  const auto name = [&](std::string_view part) { return names.of(layer, part); };
+  if (c.hf && c.hf->grouped_qkv) {
+    plan.matrices(name("attn_qkv"),
+                  {{n_q / c.n_kv_heads, &w.q}, {c.head_dim, &w.k}, {c.head_dim, &w.v}}, c.n_embd,
+                  type, c.n_kv_heads);
+  } else if (f.fused_qkv) {
+    plan.matrices(name("attn_qkv"), {{n_q, &w.q}, {n_kv, &w.k}, {n_kv, &w.v}}, c.n_embd, type);
+  } else {
+    plan.matrix(name("attn_q"), n_q, c.n_embd, &w.q, type);
+    plan.matrix(name("attn_k"), n_kv, c.n_embd, &w.k, type);
+    plan.matrix(name("attn_v"), n_kv, c.n_embd, &w.v, type);
+  }
+  plan.bias(names.of(layer, "attn_q", ".bias"), n_q, f.qkv_bias, &w.q_bias);
+  plan.bias(names.of(layer, "attn_k", ".bias"), n_kv, f.qkv_bias, &w.k_bias);
+  plan.bias(names.of(layer, "attn_v", ".bias"), n_kv, f.qkv_bias, &w.v_bias);
+}
+
 Plan make_plan(const io::Tensors& file, const Config& c, WeightType type,
                const kernels::Device& device, const Places& to) {
   check_weight_type(device, type);
   const Family& f = c.family;
+  const Names names(c.hf);
   Plan plan(file, device);
-  plan.matrix("token_embd.weight", c.n_vocab, c.n_embd, to.embedding);
-  plan.vector("output_norm.weight", c.n_embd, to.output_norm);
-  if (!c.tied_embeddings) plan.matrix("output.weight", c.n_vocab, c.n_embd, to.output);
-  const int64_t n_q = c.n_heads * c.head_dim, n_kv = c.n_kv_heads * c.head_dim;
+  const auto norm = [&](const std::string& name, int64_t n, const float** place) {
+    plan.vector(name, n, place, c.hf && c.hf->norms_less_one ? 1.0F : 0.0F);
+  };
+  plan.matrix(names.of("token_embd"), c.n_vocab, c.n_embd, to.embedding);
+  norm(names.of("output_norm"), c.n_embd, to.output_norm);
+  if (!c.tied_embeddings) plan.matrix(names.of("output"), c.n_vocab, c.n_embd, to.output);
   to.layers->resize(static_cast<size_t>(c.n_layers));
   for (size_t i = 0; i < to.layers->size(); ++i) {
-    const std::string p = concat("blk.", i, ".");
+    const auto name = [&](std::string_view part) { return names.of(i, part); };
     LayerWeights& w = (*to.layers)[i];
-    plan.vector(p + "attn_norm.weight", c.n_embd, &w.attn_norm);
-    if (f.fused_qkv) {
-      plan.matrices(p + "attn_qkv.weight", {{n_q, &w.q}, {n_kv, &w.k}, {n_kv, &w.v}}, c.n_embd,
-                    type);
-    } else {
-      plan.matrix(p + "attn_q.weight", n_q, c.n_embd, &w.q, type);
-      plan.matrix(p + "attn_k.weight", n_kv, c.n_embd, &w.k, type);
-      plan.matrix(p + "attn_v.weight", n_kv, c.n_embd, &w.v, type);
-    }
-    plan.bias(p + "attn_q.bias", n_q, f.qkv_bias, &w.q_bias);
-    plan.bias(p + "attn_k.bias", n_kv, f.qkv_bias, &w.k_bias);
-    plan.bias(p + "attn_v.bias", n_kv, f.qkv_bias, &w.v_bias);
+    norm(name("attn_norm"), c.n_embd, &w.attn_norm);
+    plan_qkv(plan, names, c, i, type, w);
     if (f.qk_norm) {
-      plan.vector(p + "attn_q_norm.weight", c.head_dim, &w.q_norm);
-      plan.vector(p + "attn_k_norm.weight", c.head_dim, &w.k_norm);
+      norm(name("attn_q_norm"), c.head_dim, &w.q_norm);
+      norm(name("attn_k_norm"), c.head_dim, &w.k_norm);
     }
-    plan.matrix(p + "attn_output.weight", c.n_embd, n_q, &w.attn_output, type);
-    if (f.post_norms) plan.vector(p + "post_attention_norm.weight", c.n_embd, &w.attn_post_norm);
-    plan.vector(p + "ffn_norm.weight", c.n_embd, &w.ffn_norm);
+    plan.matrix(name("attn_output"), c.n_embd, c.n_heads * c.head_dim, &w.attn_output, type);
+    if (f.post_norms) norm(name("post_attention_norm"), c.n_embd, &w.attn_post_norm);
+    norm(name("ffn_norm"), c.n_embd, &w.ffn_norm);
     if (f.fused_gate_up) {
-      plan.matrices(p + "ffn_up.weight", {{c.n_ff, &w.gate}, {c.n_ff, &w.up}}, c.n_embd, type);
+      plan.matrices(name("ffn_up"), {{c.n_ff, &w.gate}, {c.n_ff, &w.up}}, c.n_embd, type);
     } else {
-      plan.matrix(p + "ffn_gate.weight", c.n_ff, c.n_embd, &w.gate, type);
-      plan.matrix(p + "ffn_up.weight", c.n_ff, c.n_embd, &w.up, type);
+      plan.matrix(name("ffn_gate"), c.n_ff, c.n_embd, &w.gate, type);
+      plan.matrix(name("ffn_up"), c.n_ff, c.n_embd, &w.up, type);
     }
-    plan.matrix(p + "ffn_down.weight", c.n_embd, c.n_ff, &w.down, type);
-    if (f.post_norms) plan.vector(p + "post_ffw_norm.weight", c.n_embd, &w.ffn_post_norm);
+    plan.matrix(name("ffn_down"), c.n_embd, c.n_ff, &w.down, type);
+    if (f.post_norms) norm(name("post_ffw_norm"), c.n_embd, &w.ffn_post_norm);
   }
-  plan.refuse_others(c.architecture);
+  plan.refuse_others(c.architecture,
+                     [&](std::string_view name) { return names.ignored(name, c.tied_embeddings); });
   return plan;
 }
+
+// Reads tensors piece by piece, looks at their numbers and puts them where they are held.
+struct Loading {
+  const io::Tensors& file;
+  kernels::Device& device;
+  const LoadObserver& observer;
+  io::Checksum& sum;
+  kernels::Stream stream = {};
+  std::vector<std::byte> staging = {};
+
+  void load(const Plan::Item& item, std::byte* memory) {
+    for (int64_t group = 0; group < item.n_groups; ++group) load_group(item, group, memory);
+  }
+
+ private:
+  // Rows of the tensor that lie one after the other.
+  void load_group(const Plan::Item& item, int64_t group, std::byte* memory) {
+    const io::TensorInfo& t = *item.tensor;
+    const kernels::DTypeInfo block = kernels::dtype_info(t.dtype);
+    const auto unit = static_cast<size_t>(block.block_bytes);
+    const bool by_rows = item.held.type == DType::kF8;  // a row's scale needs all of it
+    const auto row = static_cast<uint64_t>(kernels::row_bytes(t.dtype, t.shape[0]));
+    const size_t whole = by_rows ? static_cast<size_t>(row) : unit;
+    const size_t piece = std::max(kReadBytes / whole, size_t{1}) * whole;
+    const kernels::Matrix held = item.held.at(memory);
+    const int64_t held_row = group * item.group_rows;
+    const uint64_t begin = static_cast<uint64_t>(item.first_row + group * item.stride) * row;
+    const uint64_t n_bytes = static_cast<uint64_t>(item.group_rows) * row;
+    for (uint64_t at = 0; at < n_bytes;) {
+      const size_t n = static_cast<size_t>(std::min<uint64_t>(n_bytes - at, piece));
+      read(t, begin + at, n);
+      const auto elements_of = [&](uint64_t bytes) {
+        return static_cast<int64_t>(bytes / unit) * block.block_elements;
+      };
+      std::byte* to = memory + kernels::row_bytes(item.held.type,
+                                                  held_row * item.held.n_cols + elements_of(at));
+      if (by_rows) {
+        const auto first = held_row + static_cast<int64_t>(at / row);
+        const auto n_rows = static_cast<int64_t>(n / row);
+        device.upload_rows(stream, {{staging.data(), t.dtype, n_rows, t.shape[0]},
+                                    kernels::rows_of(held, first, n_rows)});
+      } else if (item.matrix) {
+        device.upload_weights(stream, to, staging.data(), t.dtype, elements_of(n));
+      } else {
+        std::vector<float> f = to_f32(t.dtype, staging);
+        for (float& x : f) x += item.to_add;
+        device.upload(stream, to, f.data(), f.size() * sizeof(float));
+      }
+      at += n;
+      if (observer.bytes_done) observer.bytes_done->fetch_add(n);
+    }
+  }
+
+  // Into staging.
+  void read(const io::TensorInfo& t, uint64_t at, size_t n) {
+    if (observer.cancel && observer.cancel->load()) {
+      fail(ErrorCode::kCancelled, file.path(), ": loading was cancelled");
+    }
+    staging.resize(n);
+    file.read_tensor(t, at, staging);
+    sum.update(staging.data(), n);
+    if (const int64_t bad = first_not_finite(t.dtype, staging); bad >= 0) {
+      const auto unit = static_cast<uint64_t>(kernels::dtype_info(t.dtype).block_bytes);
+      fail(ErrorCode::kFormat, file.path(), ": tensor '", t.name,
+           "' holds a number that is not finite", " (element or block ",
+           static_cast<int64_t>(at / unit) + bad, ")");
+    }
+  }
+};
 
 }  // namespace
 
@@ -246,56 +359,16 @@ Weights::Weights(const io::Tensors& file, const Config& config, WeightType type,
   device::check_free(*device, plan.bytes(), concat(file.path(), ": the weights take"));
 
   io::Checksum sum;
-  kernels::Stream stream;
-  std::vector<std::byte> staging;
+  Loading loading{file, *device, observer, sum};
   for (const Plan::Item& item : plan.items()) {
     const io::TensorInfo& t = *item.tensor;
     sum.update(t.name.data(), t.name.size());
     sum.update(t.shape.data(), t.shape.size() * sizeof t.shape[0]);
     sum.update(&t.dtype, sizeof t.dtype);
-
-    const kernels::DTypeInfo block = kernels::dtype_info(t.dtype);
-    const auto unit = static_cast<size_t>(block.block_bytes);
-    const bool by_rows = item.held.type == DType::kF8;  // a row's scale needs all of it
-    const auto row = static_cast<uint64_t>(kernels::row_bytes(t.dtype, t.shape[0]));
-    const size_t whole = by_rows ? static_cast<size_t>(row) : unit;
-    const size_t piece = std::max(kReadBytes / whole, size_t{1}) * whole;
     device::Buffer buffer(device, item.held.bytes());
-    const kernels::Matrix held = item.held.at(buffer.as<std::byte>());
-    const uint64_t begin = static_cast<uint64_t>(item.first_row) * row;
-    const uint64_t n_bytes = static_cast<uint64_t>(item.held.n_rows) * row;
-    for (uint64_t at = 0; at < n_bytes;) {
-      if (observer.cancel && observer.cancel->load()) {
-        fail(ErrorCode::kCancelled, file.path(), ": loading was cancelled");
-      }
-      const size_t n = static_cast<size_t>(std::min<uint64_t>(n_bytes - at, piece));
-      staging.resize(n);
-      file.read_tensor(t, begin + at, staging);
-      sum.update(staging.data(), n);
-      if (const int64_t bad = first_not_finite(t.dtype, staging); bad >= 0) {
-        fail(ErrorCode::kFormat, file.path(), ": tensor '", t.name,
-             "' holds a number that is not finite", " (element or block ",
-             static_cast<int64_t>((begin + at) / unit) + bad, ")");
-      }
-      const auto elements_of = [&](uint64_t bytes) {
-        return static_cast<int64_t>(bytes / unit) * block.block_elements;
-      };
-      std::byte* to = buffer.as<std::byte>() + kernels::row_bytes(item.held.type, elements_of(at));
-      if (by_rows) {
-        const auto first = static_cast<int64_t>(at / row), n_rows = static_cast<int64_t>(n / row);
-        device->upload_rows(stream, {{staging.data(), t.dtype, n_rows, t.shape[0]},
-                                     kernels::rows_of(held, first, n_rows)});
-      } else if (item.matrix) {
-        device->upload_weights(stream, to, staging.data(), t.dtype, elements_of(n));
-      } else {
-        const std::vector<float> f = to_f32(t.dtype, staging);
-        device->upload(stream, to, f.data(), f.size() * sizeof(float));
-      }
-      at += n;
-      if (observer.bytes_done) observer.bytes_done->fetch_add(n);
-    }
+    loading.load(item, buffer.as<std::byte>());
     if (item.matrix) {
-      item.matrix(held);
+      item.matrix(item.held.at(buffer.as<std::byte>()));
     } else {
       item.vector(buffer.as<float>());
     }

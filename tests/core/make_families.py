@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""Writes tiny random models of each family as GGUF files, with what the transformers library computes with them.
+"""Writes tiny random models of each family as GGUF files and as the folders that the transformers library saves, with what that
+library computes with them.
 
     pip install torch==2.6.0 transformers==4.57.1 gguf==0.19.0
     tests/core/make_families.py tests/core/data/families [FAMILY...]
 
-Weights are rounded to F16 before the library sees them; it computes in float32, with full attention. The keys test.* hold a prompt,
-the logits after its first 24 and all of its 150 tokens, and the 64 tokens that greedy decoding goes on with after 24.
+Weights are rounded to what both F16 and BF16 hold before the library sees them; it computes in float32, with full attention. The
+GGUF files' keys test.* hold a prompt, the logits after its first 24 and all of its 150 tokens, and the 64 tokens that greedy decoding
+goes on with after 24.
 """
+import copy
 import pathlib
+import shutil
 import sys
 
 import gguf
@@ -16,8 +20,8 @@ import torch
 import transformers
 
 SHORT, LONG, GREEDY = 24, 150, 64
-N_VOCAB = 96
-SIZES = dict(vocab_size=N_VOCAB, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+N_VOCAB = 64
+SIZES = dict(vocab_size=N_VOCAB, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-5, tie_word_embeddings=False,
              pad_token_id=None, bos_token_id=None, eos_token_id=None)
 
@@ -40,16 +44,17 @@ def gemma3():
                                          rope_theta=1e6, rope_local_base_freq=1e4)
 
 
-# File, architecture there, configuration.
+# File and folder, architecture in GGUF, configuration, type in the folder.
 FAMILIES = {
-    "llama2": ("llama", lambda: transformers.LlamaConfig(**SIZES)),
-    "llama3": ("llama", llama3),
-    "mistral": ("llama", lambda: transformers.MistralConfig(**SIZES, rope_theta=1e6, sliding_window=None)),
-    "qwen2": ("qwen2", lambda: transformers.Qwen2Config(**SIZES, rope_theta=1e6)),
-    "qwen3": ("qwen3", qwen3),
-    "phi3": ("phi3", lambda: transformers.Phi3Config(**SIZES)),
-    "gemma3": ("gemma3", gemma3),
+    "llama2": ("llama", lambda: transformers.LlamaConfig(**SIZES), "float16"),
+    "llama3": ("llama", llama3, "bfloat16"),
+    "mistral": ("llama", lambda: transformers.MistralConfig(**SIZES, rope_theta=1e6, sliding_window=None), "bfloat16"),
+    "qwen2": ("qwen2", lambda: transformers.Qwen2Config(**SIZES, rope_theta=1e6), "bfloat16"),
+    "qwen3": ("qwen3", qwen3, "float16"),
+    "phi3": ("phi3", lambda: transformers.Phi3Config(**SIZES), "bfloat16"),
+    "gemma3": ("gemma3", gemma3, "bfloat16"),
 }
+SHARDED = {"qwen3": "16KB"}  # the most bytes of a file
 # Of llama.cpp's converter, as far as these models have them.
 NAMES = {
     "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
@@ -74,7 +79,7 @@ def randomize(model):
             values = torch.randn(p.shape) * 0.5
         else:
             values = torch.randn(p.shape) * 2 / p.shape[1] ** 0.5
-        p.data.copy_(values.half().float())
+        p.data.copy_(values.bfloat16().half().float())
 
 
 def permute(weight, n_heads):
@@ -137,11 +142,17 @@ def write(path, architecture, model, golden):
     w.close()
 
 
+def save(folder, model, dtype, shard_size):
+    shutil.rmtree(folder, ignore_errors=True)
+    copy.deepcopy(model).to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard_size)
+    (folder / "generation_config.json").unlink()  # says nothing of these
+
+
 @torch.no_grad()
 def main():
     folder = pathlib.Path(sys.argv[1])
     for name in sys.argv[2:] or FAMILIES:
-        architecture, make_config = FAMILIES[name]
+        architecture, make_config, dtype = FAMILIES[name]
         for seed in range(1, 100):
             torch.manual_seed(seed)
             config = make_config()
@@ -162,6 +173,7 @@ def main():
         golden = {"prompt": prompt, "greedy": greedy, "logits_short": logits(prompt[:SHORT]).tolist(),
                   "logits_long": logits(prompt).tolist()}
         write(folder / f"{name}.gguf", architecture, model, golden)
+        save(folder / name, model, dtype, SHARDED.get(name, "5GB"))
         print(name, type(model).__name__, "seed", seed, "least margin", least)
 
 

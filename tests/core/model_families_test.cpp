@@ -10,9 +10,11 @@
 #include "core/cache/kv_cache.hpp"
 #include "core/cache/snapshot.hpp"
 #include "core/io/gguf.hpp"
+#include "core/io/safetensors.hpp"
 #include "core/model/decoder.hpp"
 #include "tests/core/expect_error.hpp"
 #include "tests/support/gguf_builder.hpp"
+#include "tests/support/safetensors_builder.hpp"
 
 namespace reattn::model {
 namespace {
@@ -36,17 +38,35 @@ struct Golden {
   }
 };
 
-class Families : public testing::TestWithParam<const char*> {
- protected:
-  Families() {
+std::string path_of(const std::string& family) {
+  return REATTN_TEST_DATA "/families/" + family;
+}
+
+Config folder_config(const std::string& folder) {
+  const io::Json json = io::read_json(folder + "/config.json");
+  return config_from_folder(folder, io::JsonObject(json, folder + "/config.json"));
+}
+
+// A model that attends to everything, and its cache.
+class Reader {
+ public:
+  Reader(const io::Tensors& tensors, const Config& config)
+      : config_(config), weights_(tensors, config_, WeightType::kAuto, device_, {}) {
     settings_.selection = select::Selection::kFull;
     settings_.kv_dtype = kernels::DType::kF32;
     settings_.chunk = 32;
-    weights_ =
-        std::make_unique<Weights>(file_, config_, WeightType::kAuto, device_, LoadObserver{});
     rope_ = std::make_shared<Rope>(device_, config_, config_.n_window);
-    decoder_ = std::make_unique<Decoder>(device_, config_, *weights_, rope_, settings_);
+    decoder_ = std::make_unique<Decoder>(device_, config_, weights_, rope_, settings_);
     forget();
+  }
+  Reader(Reader&&) = delete;  // the decoder refers to it
+
+  static Reader of_gguf(const std::string& path) {
+    const io::Gguf file = io::Gguf::open(path);
+    return {file, config_from_gguf(file)};
+  }
+  static Reader of_folder(const std::string& path) {
+    return {io::Safetensors::open(path), folder_config(path)};
   }
 
   void forget() {
@@ -76,47 +96,125 @@ class Families : public testing::TestWithParam<const char*> {
     return out;
   }
 
-  // Of the largest logit.
-  static void expect_near(const std::vector<float>& got, const std::vector<float>& want) {
-    ASSERT_EQ(got.size(), want.size());
-    float size = 0;
-    for (const float x : want) size = std::max(size, std::fabs(x));
-    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-3F * size) << i;
-  }
-
-  io::Gguf file_ =
-      io::Gguf::open(std::string(REATTN_TEST_DATA "/families/") + GetParam() + ".gguf");
-  Golden golden_{file_};
-  Config config_ = config_from_gguf(file_);
+ private:
+  Config config_;
   select::Settings settings_;
   std::shared_ptr<kernels::Device> device_ = kernels::make_cpu_device(1);
   kernels::Stream stream_;
-  std::unique_ptr<Weights> weights_;
+  Weights weights_;
   std::shared_ptr<const Rope> rope_;
   std::unique_ptr<Decoder> decoder_;
   std::unique_ptr<cache::KvCache> cache_;
   int64_t n_tokens_ = 0;
 };
 
+// Within `tolerance` of the largest logit.
+void expect_near(const std::vector<float>& got, const std::vector<float>& want, float tolerance) {
+  ASSERT_EQ(got.size(), want.size());
+  float size = 0;
+  for (const float x : want) size = std::max(size, std::fabs(x));
+  for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], tolerance * size) << i;
+}
+
+constexpr const char* kFamilies[] = {"llama2", "llama3", "mistral", "qwen2",
+                                     "qwen3",  "phi3",   "gemma3"};
+
+// A family, and whether its folder is read or its GGUF file.
+class Families : public testing::TestWithParam<std::tuple<const char*, bool>> {
+ protected:
+  static std::string name() { return std::get<0>(GetParam()); }
+
+  Golden golden_{io::Gguf::open(path_of(name()) + ".gguf")};
+  Reader model_ = std::get<1>(GetParam()) ? Reader::of_folder(path_of(name()))
+                                          : Reader::of_gguf(path_of(name()) + ".gguf");
+};
+
 TEST_P(Families, LogitsAreThoseOfTransformers) {
   const std::span prompt(golden_.prompt);
   ASSERT_EQ(prompt.size(), 150u);
-  expect_near(read(prompt.first(kShort)), golden_.logits_short);
-  forget();
-  expect_near(read(prompt), golden_.logits_long);
+  expect_near(model_.read(prompt.first(kShort)), golden_.logits_short, 1e-3F);
+  model_.forget();
+  expect_near(model_.read(prompt), golden_.logits_long, 1e-3F);
 }
 
 TEST_P(Families, GreedyTokensAreThoseOfTransformers) {
   ASSERT_EQ(golden_.greedy.size(), 64u);
-  std::vector<float> logits = read(std::span(golden_.prompt).first(kShort));
+  std::vector<float> logits = model_.read(std::span(golden_.prompt).first(kShort));
   std::vector<int32_t> tokens;
   while (true) {
     const auto best = std::max_element(logits.begin(), logits.end());
     tokens.push_back(static_cast<int32_t>(best - logits.begin()));
     if (tokens.size() == golden_.greedy.size()) break;
-    logits = read({&tokens.back(), 1});
+    logits = model_.read({&tokens.back(), 1});
   }
   EXPECT_EQ(tokens, golden_.greedy);
+}
+
+// But for rounding: a GGUF file has Llama's rows permuted, and Llama 3's factors in float32.
+TEST(Formats, OfTheSameWeightsGiveTheSameLogits) {
+  for (const char* family : kFamilies) {
+    SCOPED_TRACE(family);
+    const std::string path = path_of(family);
+    const Golden golden(io::Gguf::open(path + ".gguf"));
+    Reader gguf = Reader::of_gguf(path + ".gguf"), folder = Reader::of_folder(path);
+    expect_near(folder.read(golden.prompt), gguf.read(golden.prompt), 1e-5F);
+  }
+}
+
+// Its code is not part of the library: what its folders hold is written here from Llama's tensors, under InternLM2's names and with
+// Q, K and V in one matrix, as its authors lay them out: for each key head its queries, then itself, then its value.
+TEST(Formats, AnInternLm2FolderIsALlamaOfOtherNames) {
+  const test::TemporaryDirectory folder;
+  const io::Safetensors llama = io::Safetensors::open(path_of("llama2"));
+  const auto bytes_of = [&](const std::string& name) {
+    std::vector<std::byte> out(llama.get_tensor(name).n_bytes);
+    llama.read_tensor(llama.get_tensor(name), out);
+    return out;
+  };
+  test::SafetensorsBuilder b;
+  const auto copy = [&](const std::string& from, const std::string& to) {
+    std::vector<int64_t> shape = llama.get_tensor(from + ".weight").shape;
+    std::reverse(shape.begin(), shape.end());
+    b.tensor(to + ".weight", "F16", shape, bytes_of(from + ".weight"));
+  };
+  copy("model.embed_tokens", "model.tok_embeddings");
+  copy("model.norm", "model.norm");
+  copy("lm_head", "output");
+  constexpr size_t kHeads = 4, kKeyHeads = 2, kHeadBytes = 8 * 32 * 2;
+  for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
+    copy(layer + "input_layernorm", layer + "attention_norm");
+    copy(layer + "post_attention_layernorm", layer + "ffn_norm");
+    copy(layer + "self_attn.o_proj", layer + "attention.wo");
+    copy(layer + "mlp.gate_proj", layer + "feed_forward.w1");
+    copy(layer + "mlp.up_proj", layer + "feed_forward.w3");
+    copy(layer + "mlp.down_proj", layer + "feed_forward.w2");
+    const auto q = bytes_of(layer + "self_attn.q_proj.weight");
+    const auto k = bytes_of(layer + "self_attn.k_proj.weight");
+    const auto v = bytes_of(layer + "self_attn.v_proj.weight");
+    std::vector<std::byte> qkv;
+    const auto append = [&](const std::vector<std::byte>& from, size_t head) {
+      const auto begin = from.begin() + static_cast<ptrdiff_t>(head * kHeadBytes);
+      qkv.insert(qkv.end(), begin, begin + kHeadBytes);
+    };
+    for (size_t head = 0; head < kKeyHeads; ++head) {
+      for (size_t i = 0; i < kHeads / kKeyHeads; ++i) append(q, head * kHeads / kKeyHeads + i);
+      append(k, head);
+      append(v, head);
+    }
+    b.tensor(layer + "attention.wqkv.weight", "F16", {64, 32}, std::move(qkv));
+  }
+  test::write_file(folder.file("model.safetensors"), b.bytes());
+  const std::string config = R"({"architectures": ["InternLM2ForCausalLM"], "auto_map": {},
+    "num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 32, "vocab_size": 64,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
+    "rms_norm_eps": 1e-05, "hidden_act": "silu", "bias": false, "rope_theta": 10000,
+    "rope_scaling": {"type": "dynamic", "factor": 2.0}, "tie_word_embeddings": false})";
+  test::write_file(folder.file("config.json"), std::as_bytes(std::span(config)));
+
+  const Golden golden(io::Gguf::open(path_of("llama2.gguf")));
+  Reader internlm2 = Reader::of_folder(folder.path());
+  expect_near(internlm2.read(golden.prompt), golden.logits_long, 1e-3F);
+  EXPECT_EQ(folder_config(folder.path()).architecture, "internlm2");
 }
 
 // Layers with a sliding window keep it and recall nothing; the others recall as in any family.
@@ -227,9 +325,11 @@ TEST(FamilyConfig, AWindowOfEveryLayerIsTheModels) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Gguf, Families,
-                         testing::Values("llama2", "llama3", "mistral", "qwen2", "qwen3", "phi3",
-                                         "gemma3"),
-                         [](const auto& family) { return std::string(family.param); });
+                         testing::Combine(testing::ValuesIn(kFamilies), testing::Values(false)),
+                         [](const auto& family) { return std::string(std::get<0>(family.param)); });
+INSTANTIATE_TEST_SUITE_P(Folder, Families,
+                         testing::Combine(testing::ValuesIn(kFamilies), testing::Values(true)),
+                         [](const auto& family) { return std::string(std::get<0>(family.param)); });
 
 }  // namespace
 }  // namespace reattn::model
