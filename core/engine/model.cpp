@@ -2,32 +2,32 @@
 
 #include <algorithm>
 
+#include "core/engine/model_source.hpp"
 #include "core/io/checksum.hpp"
 #include "core/model/decoder.hpp"
 #include "core/model/rope.hpp"
 #include "core/model/weights.hpp"
-#include "core/text/gguf_tokenizer.hpp"
 
 namespace reattn::engine {
 namespace {
 
-ModelHeader header_of(const io::Gguf& file, const kernels::Device& device,
+ModelHeader header_of(const ModelSource& source, const kernels::Device& device,
                       model::WeightType weights) {
   ModelHeader h;
-  h.config = model::config_from_gguf(file);
-  for (const io::Entry& e : file.entries()) h.metadata.emplace_back(e.key, e.value.text());
+  h.config = source.config();
+  h.metadata = source.metadata();
   h.default_settings = select::default_settings(h.config.n_window);
   h.weights = weights;
-  h.weights_bytes = model::Weights::check(file, h.config, weights, device);
+  h.weights_bytes = model::Weights::check(source.tensors(), h.config, weights, device);
   return h;
 }
 
-std::unique_ptr<text::Tokenizer> tokenizer_of(const io::Gguf& file) {
-  const text::TokenizerSpec spec = text::spec_from_gguf(file);
+std::unique_ptr<text::Tokenizer> tokenizer_of(const ModelSource& source) {
+  const text::TokenizerSpec spec = source.tokenizer_spec();
   try {
     return text::Tokenizer::create(spec);
   } catch (const Error& e) {  // which knows no file
-    fail(e.code(), file.path(), ": ", e.what());
+    fail(e.code(), source.tensors().path(), ": ", e.what());
   }
 }
 
@@ -49,6 +49,10 @@ uint64_t config_checksum(const model::Config& c) {
   add(c.rope_layout);
   sum.update(c.rope_factors.data(), c.rope_factors.size() * sizeof(float));
   if (c.n_sliding > 0) add(c.n_sliding);
+  if (c.hf) {  // config.json can choose these, GGUF files cannot
+    add(c.softmax_scale);
+    add(c.family.sliding_rope_freq_base);
+  }
   return sum.value();
 }
 
@@ -56,7 +60,7 @@ uint64_t config_checksum(const model::Config& c) {
 
 ModelHeader read_header(const std::string& path, const kernels::Device& device,
                         model::WeightType weights) {
-  return header_of(io::Gguf::open(path), device, weights);
+  return header_of(*ModelSource::open(path), device, weights);
 }
 
 MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int64_t n_tokens,
@@ -84,17 +88,17 @@ MemoryPlan plan(const ModelHeader& header, const select::Settings& settings, int
 std::shared_ptr<const Model> Model::open(const std::string& path,
                                          std::shared_ptr<kernels::Device> device,
                                          LoadProgress* progress, model::WeightType weights) {
-  const io::Gguf file = io::Gguf::open(path);
+  const std::unique_ptr<ModelSource> source = ModelSource::open(path);
   std::shared_ptr<Model> m(new Model);
   m->path_ = path;
-  m->header_ = header_of(file, *device, weights);
+  m->header_ = header_of(*source, *device, weights);
   m->device_ = std::move(device);
   if (progress) {
     uint64_t total = 0;
-    for (const io::TensorInfo& t : file.tensors()) total += t.n_bytes;
+    for (const io::TensorInfo& t : source->tensors().tensors()) total += t.n_bytes;
     progress->bytes_total.store(total);
   }
-  m->tokenizer_ = tokenizer_of(file);
+  m->tokenizer_ = tokenizer_of(*source);
   const model::Config& c = m->config();
   if (m->tokenizer_->n_vocab() != c.n_vocab) {
     fail(ErrorCode::kFormat, path, ": the tokenizer has ", m->tokenizer_->n_vocab(),
@@ -102,7 +106,9 @@ std::shared_ptr<const Model> Model::open(const std::string& path,
   }
   const model::LoadObserver observer{progress ? &progress->bytes_done : nullptr,
                                      progress ? &progress->cancel : nullptr};
-  m->weights_ = std::make_unique<model::Weights>(file, c, weights, m->device_, observer);
+  m->weights_ =
+      std::make_unique<model::Weights>(source->tensors(), c, weights, m->device_, observer);
+  if (progress) progress->bytes_done.store(progress->bytes_total);  // with tensors not needed
   m->identify();
   return m;
 }

@@ -30,8 +30,6 @@ struct TensorInfo {
 // Checked headers and the open files behind them. Move-only; const calls may overlap.
 class Tensors {
  public:
-  virtual ~Tensors() = default;
-
   // As it was opened: of the file, or of the folder with the files.
   const std::string& path() const noexcept { return path_; }
 
@@ -51,6 +49,7 @@ class Tensors {
   explicit Tensors(std::string path) : path_(std::move(path)) {}
   Tensors(Tensors&&) noexcept = default;
   Tensors& operator=(Tensors&&) noexcept = default;
+  ~Tensors() = default;
 
   // For find_tensor, once all are known. Throws kFormat where two have the same name.
   void index_tensors();

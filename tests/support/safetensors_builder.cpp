@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <span>
+
+#include "tests/support/tiny_llama.hpp"
 
 namespace reattn::test {
 namespace {
@@ -48,9 +51,10 @@ SafetensorsBuilder& SafetensorsBuilder::without(std::string_view name) {
   return *this;
 }
 
-bool SafetensorsBuilder::has(std::string_view name) const {
-  return std::any_of(tensors_.begin(), tensors_.end(),
-                     [&](const Tensor& t) { return t.name == name; });
+const std::vector<int64_t>& SafetensorsBuilder::shape(std::string_view name) const {
+  return std::find_if(tensors_.begin(), tensors_.end(),
+                      [&](const Tensor& t) { return t.name == name; })
+      ->shape;
 }
 
 std::vector<std::string> SafetensorsBuilder::names() const {
@@ -121,6 +125,23 @@ SafetensorsBuilder TinyFolder::tensors() const {
   }
   norm("model.norm");
   return b;
+}
+
+std::map<std::string, std::vector<std::byte>> TinyFolder::files() const {
+  const auto bytes_of = [](std::string_view s) {
+    const auto bytes = std::as_bytes(std::span(s));
+    return std::vector<std::byte>(bytes.begin(), bytes.end());
+  };
+  return {{"config.json", bytes_of(json_object(config()))},
+          {"model.safetensors", tensors().bytes()},
+          {"tokenizer.json", bytes_of(tiny_tokenizer_json(n_vocab))},
+          {"tokenizer_config.json", bytes_of(tiny_tokenizer_config_json())}};
+}
+
+void write_files(const std::string& folder,
+                 const std::map<std::string, std::vector<std::byte>>& files) {
+  std::filesystem::create_directories(folder);
+  for (const auto& [name, content] : files) write_file(folder + "/" + name, content);
 }
 
 std::string json_object(const std::vector<std::pair<std::string, std::string>>& members) {

@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace reattn::test {
@@ -23,8 +25,8 @@ class SafetensorsBuilder {
                                 const std::vector<int64_t>& shape, size_t n_bytes, uint32_t bits);
   SafetensorsBuilder& without(std::string_view name);
 
-  bool has(std::string_view name) const;
   std::vector<std::string> names() const;
+  const std::vector<int64_t>& shape(std::string_view name) const;
   std::string header() const;
   std::vector<std::byte> bytes() const;
 
@@ -37,15 +39,22 @@ class SafetensorsBuilder {
   std::vector<Tensor> tensors_;
 };
 
-// A folder for a small Llama model: config.json with the keys that the family has, and all tensors of it, in F16.
+// A folder for a small Llama model: config.json with the keys that the family has, all tensors of it in F16 (each matrix of one
+// number), and the tokenizer of tiny_llama.
 struct TinyFolder {
   int64_t n_layers = 1, n_embd = 32, n_heads = 4, n_kv_heads = 2, n_ff = 48, n_vocab = 260;
 
   // The keys and their values as JSON text, in config.json's order.
   std::vector<std::pair<std::string, std::string>> config() const;
   SafetensorsBuilder tensors() const;
+  // By name.
+  std::map<std::string, std::vector<std::byte>> files() const;
 };
-// config.json of the keys and values.
+// An object of keys and values that are JSON text.
 std::string json_object(const std::vector<std::pair<std::string, std::string>>& members);
+
+// Makes the folder unless it is there, and writes each file in it.
+void write_files(const std::string& folder,
+                 const std::map<std::string, std::vector<std::byte>>& files);
 
 }  // namespace reattn::test

@@ -137,7 +137,49 @@ void add_metadata(GgufBuilder& b, const TinyLlamaOptions& o) {
       .kv_str("tokenizer.chat_template", kChatTemplate);
 }
 
+std::string json_string(std::string_view s) {
+  std::string out = "\"";
+  for (const char c : s) {
+    if (c == '"' || c == '\\') out += '\\';
+    c == '\n' ? out += "\\n" : out += c;
+  }
+  return out + "\"";
+}
+
 }  // namespace
+
+std::string tiny_tokenizer_json(int64_t n_vocab) {
+  const Vocabulary v = make_vocabulary(n_vocab);
+  std::string added, vocab, merges;
+  for (size_t i = 0; i < v.tokens.size(); ++i) {
+    const std::string token = json_string(v.tokens[i]), id = std::to_string(i);
+    vocab += (i > 0 ? ", " : "") + token + ": " + id;
+    if (v.types[i] != 3) continue;
+    added += (added.empty() ? "" : ", ") + ("{\"id\": " + id) + ", \"content\": " + token +
+             R"(, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,)"
+             R"( "special": true})";
+  }
+  for (const std::string& merge : v.merges) {
+    merges += (merges.empty() ? "" : ", ") + json_string(merge);
+  }
+  return R"({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": true},
+  {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}]},
+"post_processor": null,
+"decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+"added_tokens": [)" +
+         added + R"(],
+"model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+  "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+  "vocab": {)" +
+         vocab + "}, \"merges\": [" + merges + "]}}\n";
+}
+
+std::string tiny_tokenizer_config_json() {
+  return R"({"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "unk_token": "<|endoftext|>",
+"pad_token": "<|pad|>", "add_bos_token": false, "chat_template": )" +
+         json_string(kChatTemplate) + "}\n";
+}
 
 GgufBuilder tiny_llama_builder(const TinyLlamaOptions& o) {
   GgufBuilder b;

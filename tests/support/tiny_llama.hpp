@@ -42,4 +42,8 @@ std::vector<std::byte> tiny_llama(const TinyLlamaOptions& options = {});
 // The same before it is written, to break something in it.
 GgufBuilder tiny_llama_builder(const TinyLlamaOptions& options = {});
 
+// The same tokenizer and chat template as the files of a folder: tokenizer.json, tokenizer_config.json.
+std::string tiny_tokenizer_json(int64_t n_vocab);
+std::string tiny_tokenizer_config_json();
+
 }  // namespace reattn::test

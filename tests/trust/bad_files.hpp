@@ -46,10 +46,12 @@ class BadFiles {
   std::vector<BadFile> files_;
 };
 
-// Each adds its families. A new format (safetensors) adds one more.
-void add_bad_gguf(BadFiles& out);    // the container alone
-void add_bad_models(BadFiles& out);  // hyper-parameters and tensors
-void add_bad_texts(BadFiles& out);   // tokenizers and templates
+// Each adds its families.
+void add_bad_gguf(BadFiles& out);         // the container alone
+void add_bad_models(BadFiles& out);       // hyper-parameters and tensors
+void add_bad_folders(BadFiles& out);      // config.json, tensors and numbers of a folder
+void add_bad_safetensors(BadFiles& out);  // headers and indexes
+void add_bad_texts(BadFiles& out);        // tokenizers and templates
 void add_bad_snapshots(BadFiles& out, const Bytes& good);
 void add_bad_places(
     BadFiles& out,

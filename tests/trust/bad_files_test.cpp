@@ -114,12 +114,25 @@ Bytes good_snapshot(const reattn_model* model, const std::string& path) {
   return text_bytes(content);
 }
 
+// Bytes of a regular file, or of those in a folder.
+uint64_t size_of(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path, ignored)) return std::filesystem::file_size(path);
+  uint64_t sum = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) {
+    if (entry.is_regular_file(ignored)) sum += entry.file_size();
+  }
+  return sum;
+}
+
 int run(bool reports, std::string_view prefix) {
   const TemporaryDirectory dir;
   const Model tiny = open_model(model_path());
   BadFiles all;
   add_bad_gguf(all);
   add_bad_models(all);
+  add_bad_folders(all);
+  add_bad_safetensors(all);
   add_bad_texts(all);
   add_bad_snapshots(all, good_snapshot(tiny.get(), dir.file("good")));
   add_bad_places(all, dir.path());
@@ -134,9 +147,7 @@ int run(bool reports, std::string_view prefix) {
     names.push_back(file.name);
     const std::string path = dir.file("bad");
     file.make(path);
-    std::error_code ignored;
-    const auto size =
-        std::filesystem::is_regular_file(path, ignored) ? std::filesystem::file_size(path) : 0;
+    const uint64_t size = size_of(path);
     Outcome o;
     std::string wrong;
     if (!measure(file, path, tiny.get(), &o)) {
