@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "tests/capi/api.hpp"
+#include "tests/support/safetensors_builder.hpp"
 #include "tests/trust/fault.hpp"
 
 namespace reattn::test {
@@ -53,6 +54,8 @@ class AllocationFailure : public ApiTest {
     EXPECT_OK(call(reattn_cache_snapshot, base(), &cache));
     return Cache(cache);
   }
+
+  static void open_and_free(const char* what, const std::string& path);
 
   static void fail_everywhere(const char* what, const std::function<Attempt()>& make) {
     expected();
@@ -107,18 +110,17 @@ reattn_status read_events(reattn_request* request, reattn_error** err) {
   }
 }
 
-TEST_F(AllocationFailure, OpenAndFreeAModel) {
-  model_path();
-  fail_everywhere("open a model", [] {
+void AllocationFailure::open_and_free(const char* what, const std::string& path) {
+  fail_everywhere(what, [&path] {
     auto made = std::make_shared<Model>();
-    const auto act = [made](reattn_error** err) {
+    const auto act = [made, &path](reattn_error** err) {
       reattn_model_options options;
       reattn_model* m = nullptr;
       reattn_status status = reattn_model_options_init(&options, sizeof options, err);
       options.device = REATTN_DEVICE_CPU;
       options.n_threads = 1;
       if (status == REATTN_OK) {
-        status = reattn_model_open(bytes(model_path()), model_path().size(), &options, &m, err);
+        status = reattn_model_open(bytes(path), path.size(), &options, &m, err);
       }
       if (status == REATTN_OK) status = reattn_model_wait(m, -1, nullptr, err);
       made->reset(status == REATTN_OK ? m : nullptr);
@@ -138,6 +140,16 @@ TEST_F(AllocationFailure, OpenAndFreeAModel) {
       disarm();
     });
   });
+}
+
+TEST_F(AllocationFailure, OpenAndFreeAModel) {
+  open_and_free("open a model", model_path());
+}
+
+TEST_F(AllocationFailure, OpenAndFreeAFolder) {
+  const std::string path = directory().file("folder");
+  write_files(path, TinyFolder{.n_vocab = 300}.files());
+  open_and_free("open a folder", path);
 }
 
 TEST_F(AllocationFailure, OpenAHeaderAndAskItEverything) {
