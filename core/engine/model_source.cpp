@@ -1,6 +1,5 @@
 #include "core/engine/model_source.hpp"
 
-#include <filesystem>
 #include <optional>
 
 #include "core/base/quote.hpp"
@@ -59,8 +58,7 @@ class FolderSource : public ModelSource {
 }  // namespace
 
 std::unique_ptr<ModelSource> ModelSource::open(const std::string& path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return std::make_unique<FolderSource>(path);
+  if (io::is_directory(path)) return std::make_unique<FolderSource>(path);
   if (path.ends_with(".safetensors") || path.ends_with("config.json")) {
     io::File::open(path);
     fail(ErrorCode::kUnsupported, base::printable(path, io::kPathBytes),

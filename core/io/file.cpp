@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "core/io/system_error.hpp"
@@ -30,7 +31,24 @@ void check_regular(const std::string& path, const struct stat& info) {
   }
 }
 
+// Of what has the name; none: nothing has.
+std::optional<mode_t> mode_of(const std::string& path, int (*ask)(const char*, struct stat*)) {
+  struct stat info {};
+  if (ask(path.c_str(), &info) == 0) return info.st_mode;
+  if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+  fail_system(path, "cannot be examined", errno);
+}
+
 }  // namespace
+
+bool exists(const std::string& path) {
+  return mode_of(path, ::lstat).has_value();
+}
+
+bool is_directory(const std::string& path) {
+  const auto mode = mode_of(path, ::stat);
+  return mode && S_ISDIR(*mode);
+}
 
 File File::open(const std::string& path) {
   if (path.find('\0') != std::string::npos) {

@@ -35,6 +35,11 @@ class File {
   uint64_t size_ = 0;
 };
 
+// Whether something has that name, a link to nothing included. Throws kIo where the system cannot tell.
+bool exists(const std::string& path);
+// Whether that is a directory, or a link to one; false where there is nothing. Throws as exists().
+bool is_directory(const std::string& path);
+
 // A file that appears under its name complete or not at all. It is written beside `path` under
 // another name, and commit() puts it in place; until then, and after any failure, what stood at
 // `path` is untouched. Where `path` is a symbolic link, the link is replaced, not what it points

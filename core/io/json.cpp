@@ -21,19 +21,20 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
 
   Json take() { return std::move(root_); }
 
-  bool null() override { return place({}); }
-  bool boolean(bool v) override { return place({v}); }
-  bool number_integer(int64_t v) override { return place({v}); }
+  bool null() override { return place(Json()); }
+  bool boolean(bool v) override { return place(Json(v)); }
+  bool number_integer(int64_t v) override { return place(Json(v)); }
   bool number_unsigned(uint64_t v) override {
-    if (v > uint64_t{std::numeric_limits<int64_t>::max()}) return place({static_cast<double>(v)});
-    return place({static_cast<int64_t>(v)});
+    if (v > uint64_t{std::numeric_limits<int64_t>::max()})
+      return place(Json(static_cast<double>(v)));
+    return place(Json(static_cast<int64_t>(v)));
   }
-  bool number_float(double v, const std::string& /*text*/) override { return place({v}); }
-  bool string(std::string& v) override { return place({std::move(v)}); }
+  bool number_float(double v, const std::string& /*text*/) override { return place(Json(v)); }
+  bool string(std::string& v) override { return place(Json(std::move(v))); }
   bool binary(nlohmann::json::binary_t& /*never in text*/) override { return false; }
 
-  bool start_object(size_t /*unknown*/) override { return open({Json::Object{}}); }
-  bool start_array(size_t /*unknown*/) override { return open({Json::Array{}}); }
+  bool start_object(size_t /*unknown*/) override { return open(Json(Json::Object{})); }
+  bool start_array(size_t /*unknown*/) override { return open(Json(Json::Array{})); }
   bool end_array() override {
     open_.pop_back();
     return true;
@@ -145,6 +146,12 @@ T required(std::optional<T> value, const JsonObject& object, std::string_view ke
 }
 
 }  // namespace
+
+Json::Json() noexcept = default;
+Json::Json(Value v) noexcept : value(std::move(v)) {}
+Json::Json(Json&& other) noexcept = default;
+Json& Json::operator=(Json&& other) noexcept = default;
+Json::~Json() = default;
 
 std::string_view Json::type_name() const {
   constexpr std::string_view kNames[] = {"null",     "a boolean", "an integer", "a number",

@@ -21,7 +21,15 @@ struct Json {
   using Array = std::vector<Json>;
   using Object = std::vector<std::pair<std::string, Json>>;  // in the text's order, no key twice
   // A whole number beyond int64_t is a double.
-  std::variant<std::monostate, bool, int64_t, double, std::string, Array, Object> value;
+  using Value = std::variant<std::monostate, bool, int64_t, double, std::string, Array, Object>;
+
+  Json() noexcept;
+  explicit Json(Value v) noexcept;
+  Json(Json&& other) noexcept;
+  Json& operator=(Json&& other) noexcept;
+  ~Json();
+
+  Value value;
 
   bool is_null() const { return std::holds_alternative<std::monostate>(value); }
   template <class T>

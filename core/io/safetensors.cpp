@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <span>
@@ -85,8 +84,7 @@ std::vector<int64_t> numbers(const JsonObject& in, std::string_view key, size_t 
     out.push_back(*v);
   }
   if (out.size() != array.size() || out.size() < min) {
-    const Json whole{array};
-    fail(ErrorCode::kFormat, in.name_of(key), " is ", whole.text(), ", expected ", min,
+    fail(ErrorCode::kFormat, in.name_of(key), " is ", in.find(key)->text(), ", expected ", min,
          min == max ? std::string() : concat(" to ", max), " integers from 0 to 2^63 - 1");
   }
   return out;
@@ -181,12 +179,6 @@ std::pair<Json, uint64_t> read_header(const File& file, const std::string& where
     fail(ErrorCode::kFormat, where, ": the header does not begin with '{'");
   }
   return {parse_json(text, where), sizeof n + n};
-}
-
-// Whether something has that name; what it is, opening it tells.
-bool exists(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
 }
 
 }  // namespace

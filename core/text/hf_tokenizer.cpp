@@ -27,8 +27,7 @@ std::string read_file(const std::filesystem::path& path, uint64_t max) {
 }
 
 std::string read_if_there(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored) ? read_file(path, kMaxConfigBytes) : std::string();
+  return io::exists(path.string()) ? read_file(path, kMaxConfigBytes) : std::string();
 }
 
 reattn_text_bytes as_bytes(std::string_view s) {

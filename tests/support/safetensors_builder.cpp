@@ -38,7 +38,7 @@ SafetensorsBuilder& SafetensorsBuilder::tensor(std::string_view name, std::strin
 
 SafetensorsBuilder& SafetensorsBuilder::tensor_of(std::string_view name, std::string_view dtype,
                                                   const std::vector<int64_t>& shape, size_t n_bytes,
-                                                  uint32_t bits) {
+                                                  uint64_t bits) {
   size_t n = n_bytes;
   for (const int64_t d : shape) n *= static_cast<size_t>(d);
   std::vector<std::byte> data(n);

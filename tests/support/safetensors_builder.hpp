@@ -22,7 +22,7 @@ class SafetensorsBuilder {
                              const std::vector<int64_t>& shape, std::vector<std::byte> data);
   // Each number is `bits`, n_bytes of it.
   SafetensorsBuilder& tensor_of(std::string_view name, std::string_view dtype,
-                                const std::vector<int64_t>& shape, size_t n_bytes, uint32_t bits);
+                                const std::vector<int64_t>& shape, size_t n_bytes, uint64_t bits);
   SafetensorsBuilder& without(std::string_view name);
 
   std::vector<std::string> names() const;

@@ -5,8 +5,10 @@
 #include <functional>
 #include <iterator>
 #include <set>
+#include <span>
 
 #include "tests/capi/api.hpp"
+#include "tests/support/safetensors_builder.hpp"
 #include "tests/trust/fault.hpp"
 
 namespace reattn::test {
@@ -99,6 +101,33 @@ class IoFailure : public ApiTest {
     std::printf("%d failures survived\n", n_points);
     RecordProperty("failures", std::to_string(n_points));
   }
+
+  // Opens the model, each operation failing once, and then with a file that shrinks while it is read.
+  static void fail_to_open(const std::string& path) {
+    reattn_model_options options;
+    ASSERT_OK(call(reattn_model_options_init, &options, sizeof options));
+    options.device = REATTN_DEVICE_CPU;
+    options.n_threads = 1;
+    const auto open = [&](reattn_error** err) {
+      reattn_model* m = nullptr;
+      reattn_status status = reattn_model_open(bytes(path), path.size(), &options, &m, err);
+      if (status == REATTN_OK) status = reattn_model_wait(m, -1, nullptr, err);
+      reattn_model_free(m);
+      return status;
+    };
+    fail_each(
+        open, path, [](const Result&, const std::string&) {}, 60);
+
+    for (int64_t at = 0;; ++at) {
+      reattn_error* err = nullptr;
+      arm({.calls = static_cast<uint32_t>(Call::kRead), .at = at, .ends_early = true});
+      const reattn_status status = open(&err);
+      const bool has_ended = disarm();
+      EXPECT_EQ(status, has_ended ? REATTN_E_FORMAT : REATTN_OK) << at;
+      reattn_error_free(err);
+      if (!has_ended) break;
+    }
+  }
 };
 
 TEST_F(IoFailure, Save) {
@@ -153,30 +182,18 @@ TEST_F(IoFailure, OpenASnapshot) {
 }
 
 TEST_F(IoFailure, OpenAModel) {
-  const std::string path = model_path();
-  reattn_model_options options;
-  ASSERT_OK(call(reattn_model_options_init, &options, sizeof options));
-  options.device = REATTN_DEVICE_CPU;
-  options.n_threads = 1;
-  const auto open = [&](reattn_error** err) {
-    reattn_model* m = nullptr;
-    reattn_status status = reattn_model_open(bytes(path), path.size(), &options, &m, err);
-    if (status == REATTN_OK) status = reattn_model_wait(m, -1, nullptr, err);
-    reattn_model_free(m);
-    return status;
-  };
-  fail_each(
-      open, path, [](const Result&, const std::string&) {}, 60);
+  fail_to_open(model_path());
+}
 
-  for (int64_t at = 0;; ++at) {
-    reattn_error* err = nullptr;
-    arm({.calls = static_cast<uint32_t>(Call::kRead), .at = at, .ends_early = true});
-    const reattn_status status = open(&err);
-    const bool has_ended = disarm();
-    EXPECT_EQ(status, has_ended ? REATTN_E_FORMAT : REATTN_OK) << at;
-    reattn_error_free(err);
-    if (!has_ended) break;
-  }
+TEST_F(IoFailure, OpenAFolder) {
+  const TemporaryDirectory dir;
+  auto files = TinyFolder().files();
+  files["generation_config.json"] = {std::byte{'{'}, std::byte{'}'}};
+  const std::string text = "{{ messages }}";
+  const auto content = std::as_bytes(std::span(text));
+  files["chat_template.jinja"] = {content.begin(), content.end()};
+  write_files(dir.file("folder"), files);
+  fail_to_open(dir.file("folder"));
 }
 
 }  // namespace
