@@ -52,21 +52,25 @@ double rounding_of_input(const MatmulArgs& a, int64_t row, int64_t output) {
 }
 
 // Both sides round at most once per term: the error is small against the sum of absolute terms.
+double tolerance(const MatmulArgs& a, int64_t row, int64_t output, float want) {
+  std::vector<float> weights(static_cast<size_t>(a.w.n_cols));
+  reference::dequantize_row(a.w, output, weights.data());
+  double size = 1e-6 + std::fabs(want);
+  for (int64_t i = 0; i < a.w.n_cols; ++i) {
+    // Such a weight is the difference of two larger terms.
+    const double w =
+        std::fabs(weights[static_cast<size_t>(i)]) + (has_minimum(a.w.dtype) ? 1.0 : 0.0);
+    size += std::fabs(a.x[row * a.w.n_cols + i]) * w;
+  }
+  return size * 5e-7 + rounding_of_input(a, row, output);
+}
+
 void expect_product(const MatmulArgs& a, const std::vector<float>& got,
                     const std::vector<float>& want) {
-  std::vector<float> weights(static_cast<size_t>(a.w.n_cols));
   for (int64_t o = 0; o < a.w.n_rows; ++o) {
-    reference::dequantize_row(a.w, o, weights.data());
     for (int64_t r = 0; r < a.n_rows; ++r) {
-      double size = 1e-6 + std::fabs(want[static_cast<size_t>(r * a.w.n_rows + o)]);
-      for (int64_t i = 0; i < a.w.n_cols; ++i) {
-        // Such a weight is the difference of two larger terms.
-        const double w =
-            std::fabs(weights[static_cast<size_t>(i)]) + (has_minimum(a.w.dtype) ? 1.0 : 0.0);
-        size += std::fabs(a.x[r * a.w.n_cols + i]) * w;
-      }
       const auto at = static_cast<size_t>(r * a.w.n_rows + o);
-      ASSERT_NEAR(got[at], want[at], size * 5e-7 + rounding_of_input(a, r, o))
+      ASSERT_NEAR(got[at], want[at], tolerance(a, r, o, want[at]))
           << dtype_info(a.w.dtype).name << ", row " << r << " of " << a.n_rows << ", output " << o
           << " of " << a.w.n_rows << ", n_in " << a.w.n_cols;
     }
@@ -198,11 +202,12 @@ TEST(Matmul, PlainRowsOfAnyLength) {
 // A step of generation must give the same on every machine of a kind, and near the same on all.
 TEST(Matmul, EveryTargetEqualsTheReferenceOnOddShapes) {
   Machine two(2);
-  for (const DType type : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) {
-    for (const int64_t n_rows : {1, 3, 4, 5, 15}) {
+  for (const DType type : kBlockTypes) {
+    const int64_t n_in = dtype_info(type).block_elements == 256 ? 768 : 288;
+    for (const int64_t n_rows : {1, 3, 4, 5, 15, 20}) {
       for (const int64_t n_out : {1, 5, 130}) {
-        const RandomMatrix w(type, n_out, 288, 7);
-        const std::vector<float> x = random_floats(n_rows * 288, 8);
+        const RandomMatrix w(type, n_out, n_in, 7);
+        const std::vector<float> x = random_floats(n_rows * n_in, 8);
         std::vector<float> got(static_cast<size_t>(n_rows * n_out)), want = got;
         MatmulArgs a{x.data(), n_rows, w.matrix(), nullptr, want.data(), false};
         reference::matmul(a);
@@ -218,10 +223,11 @@ TEST(Matmul, EveryTargetEqualsTheReferenceOnOddShapes) {
 
 TEST(Matmul, StrangeInputsGiveNoNumbers) {
   Machine one(1);
-  for (const DType type : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) {
-    const RandomMatrix w(type, 9, 64, 7);
+  for (const DType type : kBlockTypes) {
+    const int64_t n_in = whole_columns(type, 64);
+    const RandomMatrix w(type, 9, n_in, 7);
     for (const float strange : {kInf, -kInf, std::numeric_limits<float>::quiet_NaN()}) {
-      std::vector<float> x = random_floats(2 * 64, 8), out(18);
+      std::vector<float> x = random_floats(2 * n_in, 8), out(18);
       x[40] = strange;
       for_each_target([&] {
         matmul(one.context, {x.data(), 2, w.matrix(), nullptr, out.data(), false});
@@ -229,7 +235,7 @@ TEST(Matmul, StrangeInputsGiveNoNumbers) {
         for (size_t i = 9; i < 18; ++i) EXPECT_TRUE(std::isfinite(out[i]));
       });
     }
-    const std::vector<float> zeros(64);
+    const std::vector<float> zeros(static_cast<size_t>(n_in));
     std::vector<float> out(9, 1.0F);
     matmul(one.context, {zeros.data(), 1, w.matrix(), nullptr, out.data(), false});
     EXPECT_EQ(out, std::vector<float>(9));
@@ -238,16 +244,20 @@ TEST(Matmul, StrangeInputsGiveNoNumbers) {
 
 TEST(Matmul, ScalesAtTheEdgesOfHalfPrecision) {
   Machine two(2);
-  for (const DType type : {DType::kQ8_0, DType::kQ4_0, DType::kQ4_1}) {
-    RandomMatrix w(type, 6, 64, 5);
-    w.set_scale(0, 0x0001);   // the smallest subnormal
-    w.set_scale(2, 0x83ff);   // the largest negative subnormal
-    w.set_scale(4, 0x7bff);   // 65504
-    w.set_scale(6, 0x8000);   // -0
-    w.set_scale(8, 0x7c00);   // infinity
-    w.set_scale(10, 0x7e00);  // NaN
+  for (const DType type : kBlockTypes) {
+    const int64_t n_in = whole_columns(type, 64);
+    RandomMatrix w(type, 6, n_in, 5);
+    const auto first_block = [&](size_t row) {
+      return row * static_cast<size_t>(n_in / dtype_info(type).block_elements);
+    };
+    w.set_scale(first_block(0), 0x0001);  // the smallest subnormal
+    w.set_scale(first_block(1), 0x83ff);  // the largest negative subnormal
+    w.set_scale(first_block(2), 0x7bff);  // 65504
+    w.set_scale(first_block(3), 0x8000);  // -0
+    w.set_scale(first_block(4), 0x7c00);  // infinity
+    w.set_scale(first_block(5), 0x7e00);  // NaN
     for (const int64_t n_rows : {1, 20}) {
-      const std::vector<float> x = random_floats(n_rows * 64, 6);
+      const std::vector<float> x = random_floats(n_rows * n_in, 6);
       std::vector<float> got(static_cast<size_t>(n_rows * 6)), want = got;
       MatmulArgs a{x.data(), n_rows, w.matrix(), nullptr, got.data(), false};
       matmul(two.context, a);
@@ -256,9 +266,7 @@ TEST(Matmul, ScalesAtTheEdgesOfHalfPrecision) {
       for (size_t i = 0; i < got.size(); ++i) {
         if (std::isfinite(want[i])) {
           const auto row = static_cast<int64_t>(i) / 6, output = static_cast<int64_t>(i) % 6;
-          EXPECT_NEAR(got[i], want[i],
-                      1e-5F * (1.0F + std::fabs(want[i])) + rounding_of_input(a, row, output))
-              << i;
+          EXPECT_NEAR(got[i], want[i], tolerance(a, row, output, want[i])) << i;
         } else {
           EXPECT_FALSE(std::isfinite(got[i])) << i;
         }

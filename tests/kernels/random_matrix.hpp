@@ -15,6 +15,10 @@ inline constexpr DType kAllTypes[] = {DType::kF32,    DType::kF16,  DType::kBF16
                                       DType::kQ4_0,   DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,
                                       DType::kIQ4_NL, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
+inline constexpr DType kBlockTypes[] = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
+                                        DType::kQ5_0, DType::kQ5_1, DType::kIQ4_NL,
+                                        DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
+
 // The number of columns nearest below n, or the least, that rows of a type can have.
 constexpr int64_t whole_columns(DType t, int64_t n) {
   const int64_t block = dtype_info(t).block_elements;
@@ -66,11 +70,11 @@ struct RandomMatrix {
     }
   }
   Matrix matrix() const { return {bytes.data(), dtype, n_rows, n_cols}; }
-  // The scale of block b: d, of Q4_1 m for `second`.
+  // The scale of block b: d, of a type that has minima m for `second`.
   void set_scale(size_t b, uint16_t half, bool second = false) {
-    std::memcpy(
-        bytes.data() + b * static_cast<size_t>(dtype_info(dtype).block_bytes) + (second ? 2 : 0),
-        &half, 2);
+    const size_t at = dtype == DType::kQ6_K ? 208 : second ? 2 : 0;
+    std::memcpy(bytes.data() + b * static_cast<size_t>(dtype_info(dtype).block_bytes) + at, &half,
+                2);
   }
 };
 

@@ -1,4 +1,4 @@
-// Rows of 32-element block weights, in place, against a few input rows.
+// Rows of block weights, in place, against a few input rows.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,10 @@
 
 namespace reattn::kernels::cpu {
 
-// Whether dot_quantised() knows a type: Q8_0, Q4_0 and Q4_1.
-bool has_quantised_dot(DType type);
+// Whether a type is one of blocks, which dot_quantised() is for.
+constexpr bool has_quantised_dot(DType type) {
+  return dtype_info(type).block_elements > 1;
+}
 
 // Input rows in blocks of 32. Where the machine has AVX-512 VNNI they become integers of 24 bits, the greatest of a block kRoundedMost:
 // no coarser than floats of the block's largest exponent. Elsewhere they stay floats.

@@ -9,12 +9,12 @@ namespace reattn::kernels::cpu {
 constexpr float kRoundedMost = 8'355'600;  // three int8 hold up to 127 · 65,536 + 127 · 256 + 127
 
 struct RoundedBlock {
-  alignas(
-      64) std::byte numbers[128];  // 32 of them: int8 [3, 32], highest bytes first, or float [32]
-  int32_t offsets[3]
-                 [4];  // [·][0]: what is added to the sum of products of unsigned weights; else 0
-  float scale;         // x ≈ number · scale
-  float sum;           // of the block's x
+  // 32 of them: int8 [3, 32], highest bytes first, or float [32]
+  alignas(64) std::byte numbers[128];
+  // [·][h], h < 2: what is added to the sum of products of unsigned weights with half h; else 0
+  int32_t offsets[3][4];
+  float scale;  // x ≈ number · scale
+  float sum;    // of the block's x
 };
 
 }  // namespace reattn::kernels::cpu

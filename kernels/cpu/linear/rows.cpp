@@ -3,9 +3,7 @@
 
 #include <bit>
 #include <cstring>
-#include <vector>
 
-#include "kernels/cpu/reference/dequantize.hpp"
 #include "kernels/cpu/reference/half.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -20,9 +18,6 @@ namespace reattn::kernels::cpu::HWY_NAMESPACE {
 
 template <DType kType>
 constexpr size_t kBytes = static_cast<size_t>(dtype_info(kType).block_bytes);
-
-template <DType kType>
-constexpr bool kIsBlocks = dtype_info(kType).block_elements > 1;
 
 template <DType kType>
 float one_weight(const uint8_t* w) {
@@ -41,20 +36,17 @@ float one_weight(const uint8_t* w) {
 template <DType kType>
 void unpack_row(const uint8_t* HWY_RESTRICT row, size_t n_cols, float* HWY_RESTRICT out) {
   const BlockTag d;
-  if constexpr (kIsBlocks<kType>) {
-    for (size_t b = 0; b < n_cols / kBlock; ++b, row += kBytes<kType>, out += kBlock) {
-      BlockVec v[kBlockVecs];
-      unpack_block<kType>(row, v);
-      const auto scales = load_scales(row);
-      const auto scale = hn::Set(d, hn::GetLane(scales));
-      for (size_t i = 0; i < kBlockVecs; ++i) {
-        auto w = hn::Mul(v[i], scale);
-        if constexpr (kType == DType::kQ4_1) {
-          w = hn::Add(w, hn::Set(d, second_scale(row, scales)));
-        }
-        hn::StoreU(w, d, out + i * kLanes);
-      }
-    }
+  if constexpr (dtype_info(kType).block_elements > 1) {
+    for_each_block<kType>(row, n_cols / kBlock,
+                          [&](size_t b, const Unpacked& block) REATTN_INLINE_LAMBDA {
+                            const auto scale = hn::Set(d, block.scale);
+                            for (size_t i = 0; i < kBlockVecs; ++i) {
+                              auto w = hn::Mul(block.v[i], scale);
+                              if constexpr (has_minimum(kType))
+                                w = hn::Add(w, hn::Set(d, block.minimum));
+                              hn::StoreU(w, d, out + b * kBlock + i * kLanes);
+                            }
+                          });
   } else {
     size_t i = 0;
     for (; i + kLanes <= n_cols; i += kLanes) {
@@ -136,14 +128,8 @@ void with_dtype(DType t, F&& f) {
       return f.template operator()<DType::kF16>();
     case DType::kBF16:
       return f.template operator()<DType::kBF16>();
-    case DType::kQ8_0:
-      return f.template operator()<DType::kQ8_0>();
-    case DType::kQ4_0:
-      return f.template operator()<DType::kQ4_0>();
-    case DType::kQ4_1:
-      return f.template operator()<DType::kQ4_1>();
     default:
-      break;  // F8: the device holds none; the others are unpacked first
+      return with_block_type(t, f);  // F8: the device holds none
   }
 }
 
@@ -178,43 +164,12 @@ namespace reattn::kernels::cpu {
 HWY_EXPORT(unpack_rows_here);
 HWY_EXPORT(dot_rows_here);
 
-namespace {
-
-// Types without a kernel of their own here: rows become floats by the reference's loops.
-bool is_unpacked_first(DType t) {
-  switch (t) {
-    case DType::kQ5_0:
-    case DType::kQ5_1:
-    case DType::kIQ4_NL:
-    case DType::kQ4_K:
-    case DType::kQ5_K:
-    case DType::kQ6_K:
-      return true;
-    default:
-      return false;
-  }
-}
-
-}  // namespace
-
 void unpack_rows(const Matrix& w, int64_t begin, int64_t n, float* out) {
-  if (is_unpacked_first(w.dtype)) {
-    for (int64_t o = 0; o < n; ++o) reference::dequantize_row(w, begin + o, out + o * w.n_cols);
-    return;
-  }
   HWY_DYNAMIC_DISPATCH(unpack_rows_here)(w, begin, n, out);
 }
 
 void dot_rows(const Matrix& w, int64_t begin, int64_t end, const float* x, int64_t n_x, float* out,
               int64_t out_stride) {
-  if (dtype_info(w.dtype).block_elements > 1) {
-    std::vector<float> row(static_cast<size_t>(w.n_cols));
-    for (int64_t o = begin; o < end; ++o) {
-      unpack_rows(w, o, 1, row.data());
-      dot_rows({row.data(), DType::kF32, 1, w.n_cols}, 0, 1, x, n_x, out + (o - begin), out_stride);
-    }
-    return;
-  }
   HWY_DYNAMIC_DISPATCH(dot_rows_here)(w, begin, end, x, n_x, out, out_stride);
 }
 

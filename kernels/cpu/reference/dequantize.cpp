@@ -1,19 +1,15 @@
 // Element types and blocks of weights, little endian, as floats.
 #include "kernels/cpu/reference/dequantize.hpp"
 
-#include <array>
 #include <bit>
 #include <cstring>
 
 #include "kernels/cpu/reference/f8.hpp"
 #include "kernels/cpu/reference/half.hpp"
+#include "kernels/cpu/reference/levels.hpp"
 
 namespace reattn::kernels::reference {
 namespace {
-
-// What IQ4_NL's 16 values stand for: levels closer together near 0, where most weights are.
-constexpr std::array<int8_t, 16> kLevels = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                            1,    13,   25,  38,  53,  69,  89,  113};
 
 template <class T>
 T load(const uint8_t* p) {
