@@ -221,6 +221,34 @@ TEST(Matmul, EveryTargetEqualsTheReferenceOnOddShapes) {
   }
 }
 
+// Longer than what is summed or packed at a time, and no whole number of it.
+TEST(Matmul, LongRowsAndMany) {
+  constexpr int64_t kRows = 530, kOut = 70;
+  Machine one(1), two(2);
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_1, DType::kQ6_K}) {
+    const int64_t n_in = dtype_info(type).block_elements > 1 ? 1792 : 1565;
+    const RandomMatrix w(type, kOut, n_in, 7);
+    const std::vector<float> x = random_floats(kRows * n_in, 8), bias = random_floats(kOut, 9);
+    const std::vector<float> before = random_floats(kRows * kOut, 10);
+    for (const bool accumulate : {false, true}) {
+      std::vector<float> got = before, again = before, want = before, part = before;
+      MatmulArgs a{x.data(), kRows, w.matrix(), bias.data(), got.data(), accumulate};
+      matmul(two.context, a);
+      a.out = want.data();
+      reference::matmul(a);
+      expect_product(a, got, want);
+      a.out = again.data();
+      matmul(one.context, a);
+      ASSERT_TRUE(same_bits(got, again)) << "1 thread and 2 threads differ";
+      a.x += 501 * n_in;
+      a.n_rows = 29;
+      a.out = part.data() + 501 * kOut;
+      matmul(two.context, a);
+      ASSERT_EQ(std::memcmp(a.out, got.data() + 501 * kOut, 29 * kOut * sizeof(float)), 0);
+    }
+  }
+}
+
 TEST(Matmul, StrangeInputsGiveNoNumbers) {
   Machine one(1);
   for (const DType type : kBlockTypes) {

@@ -1,5 +1,8 @@
 // The fast CPU device: the operations of ops.hpp on one thread pool.
+#include <utility>
+
 #include "kernels/cpu/device/host_device.hpp"
+#include "kernels/cpu/linear/bf16_tiles.hpp"
 #include "kernels/cpu/linear/elementwise.hpp"
 #include "kernels/cpu/ops.hpp"
 #include "kernels/cpu/reference/reference.hpp"
@@ -12,7 +15,9 @@ class CpuDevice final : public cpu::HostDevice {
   explicit CpuDevice(int32_t n_threads) : pool_(n_threads) {}
 
   DeviceInfo info() const override {
-    return describe(cpu::vector_instructions(), pool_.n_threads());
+    std::string instructions = cpu::vector_instructions();
+    if (cpu::has_bf16_tiles()) instructions += ", AMX";
+    return describe(std::move(instructions), pool_.n_threads());
   }
 
   bool scores_int8() const override { return true; }

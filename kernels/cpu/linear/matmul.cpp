@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/linear/bf16_tiles.hpp"
 #include "kernels/cpu/linear/quant_rows.hpp"
 #include "kernels/cpu/linear/rows.hpp"
 #include "kernels/cpu/ops.hpp"
@@ -153,6 +154,8 @@ void matmul(const Context& c, const MatmulArgs& a) {
   if (a.n_rows == 0 || a.w.n_rows == 0) return;
   if (a.n_rows <= kMaxDotRows) {
     matmul_few_rows(c, a);
+  } else if (has_bf16_tiles()) {
+    matmul_bf16_tiles(c, a);
   } else {
     matmul_many_rows(c, a);
   }
