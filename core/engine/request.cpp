@@ -148,7 +148,9 @@ Event Request::Impl::token_event(const model::Decoder::Sampled& sampled) {
   if (processor_) processor_->accept(sampled.token);
   Event event{.kind = EventKind::kText};
   // Control tokens are the model's, not the reader's.
-  if (!tokenizer.is_special(sampled.token)) event.text = out_.push(tokenizer.bytes(sampled.token));
+  if (!tokenizer.is_special(sampled.token)) {
+    event.text = out_.push(tokenizer.bytes_after(session_.ids_.back(), sampled.token));
+  }
   event.token = sampled.token;
   event.logprob = sampled.logprob;
   if (n_generated_ == 0) {

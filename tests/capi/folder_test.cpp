@@ -1,5 +1,8 @@
 // Models opened as folders: what they say, and that they read, answer and are saved as files are.
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <span>
 
 #include "tests/capi/api.hpp"
 #include "tests/support/safetensors_builder.hpp"
@@ -97,6 +100,57 @@ TEST(Folder, MayHaveMoreOutputsThanTokens) {
   auto info = sized<reattn_model_info>();
   ASSERT_OK(call(reattn_model_get_info, model.get(), &info));
   EXPECT_EQ(info.n_vocab, 300);
+}
+
+std::vector<std::byte> contents(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_FALSE(text.empty()) << path;
+  const auto all = std::as_bytes(std::span(text));
+  return {all.begin(), all.end()};
+}
+
+std::string token_text(const reattn_model* model, int32_t id) {
+  std::string out(64, '\0');
+  uint64_t n = 0;
+  EXPECT_OK(call(reattn_text_detokenize, model, &id, uint64_t{1},
+                 reinterpret_cast<uint8_t*>(out.data()), out.size(), &n));
+  return out.substr(0, n);
+}
+
+// SentencePiece puts a space in front of what follows a special token, and an answer is without it.
+TEST(Folder, AnswersWithoutTheSpaceThatSentencePiecePutsInFront) {
+  auto files = TinyFolder{.n_vocab = 700}.files();  // its logits are all equal
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+    files[name] = contents(std::string(REATTN_TEST_DATA) + "/tokenizers/phi3/" + name);
+  }
+  const std::string path = directory().file("sentence-piece");
+  write_files(path, files);
+  const Model model = open_model(path);
+  for (const std::string_view read : {"Hello<|assistant|>", "Hello there"}) {
+    const Session s = new_session(model.get());
+    append(s.get(), read, REATTN_APPEND_SPECIAL);
+    ask(s.get(), 0);
+    int n_checked = 0;
+    for (uint64_t seed = 0; seed < 128; ++seed) {
+      auto options = sized<reattn_request_options>();
+      ASSERT_OK(call(reattn_request_options_init, &options, sizeof options));
+      options.max_tokens = 1;
+      options.temperature = 1;
+      options.seed = seed;
+      const Session forked = fork(s.get());
+      reattn_request* request = nullptr;
+      ASSERT_OK(call(reattn_request_create, forked.get(), &options, &request));
+      const Request owned(request);
+      const Answer answer = drain(request);
+      if (answer.tokens.empty()) continue;
+      const std::string token = token_text(model.get(), answer.tokens[0]);
+      if (token.size() < 2 || token[0] != ' ') continue;
+      ++n_checked;
+      EXPECT_EQ(answer.text, read.ends_with('>') ? token.substr(1) : token);
+    }
+    EXPECT_GT(n_checked, 2);
+  }
 }
 
 TEST(Folder, IsNamedByItsPathAlone) {

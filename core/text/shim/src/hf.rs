@@ -294,7 +294,11 @@ fn emit_ids(
             Some(&id) => Ok(Some(id)),
             None => fail(
                 Code::Format,
-                format!("tokenizer_config.json: {key} is '{text}', which {} has not", table.file),
+                format!(
+                    "tokenizer_config.json: {key} is '{text}', which {} has not among the first {} ids",
+                    table.file,
+                    tokens.len()
+                ),
             ),
         },
     };
