@@ -35,37 +35,31 @@ std::string directory_of(const std::string& path) {
 void write_all(int fd, const std::string& path, uint64_t offset, std::span<const std::byte> bytes) {
   constexpr size_t kMostAtOnce = size_t{1} << 30;
   while (!bytes.empty()) {
-    const ssize_t n =
-        ::pwrite(fd, bytes.data(), std::min(bytes.size(), kMostAtOnce), static_cast<off_t>(offset));
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      fail_system(path, concat("cannot be written at byte ", offset), errno);
-    }
+    const ssize_t n = retry([&] {
+      return ::pwrite(fd, bytes.data(), std::min(bytes.size(), kMostAtOnce),
+                      static_cast<off_t>(offset));
+    });
+    if (n < 0) fail_system(path, concat("cannot be written at byte ", offset), errno);
     offset += static_cast<uint64_t>(n);
     bytes = bytes.subspan(static_cast<size_t>(n));
   }
 }
 
 void sync_all(int fd, const std::string& path) {
-  while (::fsync(fd) != 0) {
-    if (errno != EINTR) fail_system(path, "cannot be flushed to the disk", errno);
+  if (retry([&] { return ::fsync(fd); }) != 0) {
+    fail_system(path, "cannot be flushed to the disk", errno);
   }
 }
 
 void sync_directory(const std::string& directory, const std::string& path) {
-  int fd = -1;
-  do {
-    fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  } while (fd < 0 && errno == EINTR);
+  const int fd =
+      retry([&] { return ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (fd < 0) {
     // A directory may be writable and not readable; then there is no way to flush it.
     if (errno == EACCES) return;
     fail_system(path, "is in place, but its directory cannot be flushed", errno);
   }
-  int result = 0;
-  do {
-    result = ::fsync(fd);
-  } while (result != 0 && errno == EINTR);
+  const int result = retry([&] { return ::fsync(fd); });
   const int error = errno;
   ::close(fd);
   // EINVAL: a file system without this operation on directories.

@@ -61,9 +61,8 @@ File File::open(const std::string& path) {
 
   File file;
   file.path_ = path;
-  do {
-    file.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  } while (file.fd_ < 0 && errno == EINTR);
+  file.fd_ =
+      retry([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); });
   if (file.fd_ < 0) fail_system(path, "cannot be opened", errno);
   if (::fstat(file.fd_, &info) != 0) fail_system(path, "cannot be examined", errno);
   check_regular(path, info);
@@ -92,12 +91,11 @@ void File::read_at(uint64_t offset, std::span<std::byte> out) const {
   }
   constexpr size_t kMostAtOnce = size_t{1} << 30;  // some systems refuse 2 GiB and more
   while (!out.empty()) {
-    const ssize_t n =
-        ::pread(fd_, out.data(), std::min(out.size(), kMostAtOnce), static_cast<off_t>(offset));
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      fail_system(path_, concat("cannot be read at byte ", offset), errno);
-    }
+    const ssize_t n = retry([&] {
+      return ::pread(fd_, out.data(), std::min(out.size(), kMostAtOnce),
+                     static_cast<off_t>(offset));
+    });
+    if (n < 0) fail_system(path_, concat("cannot be read at byte ", offset), errno);
     if (n == 0) {
       fail(ErrorCode::kFormat, base::printable(path_, kPathBytes), ": ends at byte ", offset,
            ", it had ", size_, " bytes when it was opened");

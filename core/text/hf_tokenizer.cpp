@@ -111,9 +111,8 @@ HfFiles read_hf_files(const std::string& folder) {
   HfFiles files{.tokenizer_config = read_if_there(at / "tokenizer_config.json"),
                 .generation_config = read_if_there(at / "generation_config.json"),
                 .chat_template = read_if_there(at / "chat_template.jinja")};
-  std::error_code ignored;
-  const bool has_model_only = !std::filesystem::exists(at / "tokenizer.json", ignored) &&
-                              std::filesystem::exists(at / "tokenizer.model", ignored);
+  const auto has = [&](const char* name) { return io::exists((at / name).string()); };
+  const bool has_model_only = !has("tokenizer.json") && has("tokenizer.model");
   if (has_model_only) {
     files.tokenizer_model = read_file(at / "tokenizer.model", kMaxTokenizerBytes);
   } else {
