@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REATTN_ABI_VERSION 0
+#define REATTN_ABI_VERSION 1
 typedef struct reattn_error reattn_error;
 typedef struct reattn_model reattn_model;
 typedef struct reattn_session

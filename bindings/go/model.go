@@ -73,8 +73,8 @@ type Message struct {
 	Content string `json:"content"`
 }
 
-// Open opens a GGUF file (version 2 or 3; Llama family) and waits until it is loaded. When ctx is done first, loading is
-// cancelled and ctx's error returned.
+// Open opens a model, a GGUF file or a folder as Hugging Face's library saves it, and waits until it is loaded. When ctx
+// is done first, loading is cancelled and ctx's error returned.
 func Open(ctx context.Context, path string, options *ModelOptions) (*Model, error) {
 	raw := options.raw()
 	return await(ctx, options, func(out, err *C.uintptr_t) C.reattn_status {

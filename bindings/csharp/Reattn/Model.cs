@@ -16,9 +16,9 @@ namespace Reattn
         // ---- Opening --------------------------------------------------------------------------------------
 
         /// <summary>
-        /// Opens a GGUF file (version 2 or 3; Llama family; weights F32, F16, BF16, Q8_0, Q4_0 or Q4_1) and waits until it is loaded.
+        /// Opens a model, a GGUF file or a folder as Hugging Face's library saves it, and waits until it is loaded.
         /// </summary>
-        /// <param name="path">The file.</param>
+        /// <param name="path">The file or folder.</param>
         /// <param name="options">null: the defaults.</param>
         /// <param name="progress">Is told every now and then, from this thread, how far it is, and at the end.</param>
         /// <param name="cancellation">Ends the loading.</param>

@@ -63,10 +63,10 @@ extern "C" {
 #endif
 
 /* What reattn_abi_version() returned when this header was written. */
-#define REATTN_ABI_VERSION 0
+#define REATTN_ABI_VERSION 1
 
 typedef struct reattn_error reattn_error; /* what went wrong; immutable */
-typedef struct reattn_model reattn_model; /* a model file, loading or loaded; immutable */
+typedef struct reattn_model reattn_model; /* a model, loading or loaded; immutable */
 typedef struct reattn_session
     reattn_session;                       /* tokens read, their cache, and what waits to be read */
 typedef struct reattn_cache reattn_cache; /* a snapshot of a session; immutable */
@@ -206,12 +206,14 @@ typedef struct reattn_model_options {
 REATTN_API reattn_status reattn_model_options_init(reattn_model_options* out_options, size_t size,
                                                    reattn_error** err);
 
-/* Starts to open a GGUF file (version 2 or 3; Llama family; weights F32, F16, BF16, Q8_0, Q4_0, Q4_1,
- * Q5_0, Q5_1, Q4_K, Q5_K, Q6_K or IQ4_NL) and returns at once with a handle that is still loading: a
- * thread of the library reads the file. What is wrong with the file comes out of reattn_model_wait. Until loading has ended, calls
- * that need the model give REATTN_E_BUSY; if it failed, they give what it failed with. With
- * header_only everything happens here and nothing is left to wait for.
- * path: `path_bytes` bytes. options may be NULL: the defaults. The caller owns *out_model.
+/* Starts to open a model and returns at once with a handle that is still loading: a thread of the
+ * library reads the files. `path`, `path_bytes` bytes, names a GGUF file (version 2 or 3; weights F32,
+ * F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K or IQ4_NL) or a folder as Hugging Face's
+ * library saves models (config.json, safetensors in F32, F16 or BF16, and tokenizer.json or
+ * tokenizer.model); docs/models.md lists the families. What is wrong with it comes out of
+ * reattn_model_wait. Until loading has ended, calls that need the model give REATTN_E_BUSY; if it
+ * failed, they give what it failed with. With header_only everything happens here and nothing is left
+ * to wait for. options may be NULL: the defaults. The caller owns *out_model.
  * Any thread. Errors: ARG, NO_DEVICE, UNSUPPORTED (`weights` that the device does not have); with
  * header_only also IO, FORMAT. Since 0.1. */
 REATTN_API reattn_status reattn_model_open(const uint8_t* path, uint64_t path_bytes,
@@ -247,7 +249,7 @@ REATTN_API reattn_status reattn_model_synthesize(const reattn_geometry* geometry
 typedef struct reattn_load_progress {
   uint32_t struct_size;
   int32_t finished;     /* 1: loading has ended, well or not */
-  uint64_t bytes_done;  /* of the file read and checked so far */
+  uint64_t bytes_done;  /* of the tensors, read and checked so far; bytes_total once loaded */
   uint64_t bytes_total; /* 0 while not known */
 } reattn_load_progress;
 
@@ -298,7 +300,7 @@ typedef struct reattn_model_info {
 REATTN_API reattn_status reattn_model_get_info(const reattn_model* model,
                                                reattn_model_info* out_info, reattn_error** err);
 
-/* Entry `index` (0 <= index < n_metadata) of the file's metadata, in the file's order: its key, and
+/* Entry `index` (0 <= index < n_metadata) of the model's metadata, in the file's order: its key, and
  * its value as readable text, in which long values and arrays are cut. BUFFER when either is too
  * small; both *_needed are then written. Any thread. Errors: ARG, BUSY while loading, BUFFER.
  * Since 0.1. */

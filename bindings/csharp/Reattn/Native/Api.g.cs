@@ -6,7 +6,7 @@ namespace Reattn.Native
 {
     internal static class C
     {
-        internal const int REATTN_ABI_VERSION = 0;
+        internal const int REATTN_ABI_VERSION = 1;
         internal const int REATTN_ALL_LAYERS = -1;
         internal const int REATTN_APPEND_LOGPROBS = 4;
         internal const int REATTN_APPEND_MORE = 1;

@@ -120,7 +120,8 @@ pub struct MemoryPlan {
 }
 
 impl ModelOptions {
-    /// Starts to open a GGUF file and returns at once; a thread of the library reads it.
+    /// Starts to open a model, a GGUF file or a folder as Hugging Face's library saves it, and returns at once; a thread of
+    /// the library reads it.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Loading> {
         let path = path_bytes(path.as_ref());
         let options = self.to_raw();
@@ -142,12 +143,12 @@ impl ModelOptions {
         Ok(Loading { handle })
     }
 
-    /// Opens a GGUF file and waits until it is loaded.
+    /// Opens a model and waits until it is loaded.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Model> {
         self.load(path)?.finish()
     }
 
-    /// Opens a GGUF file; `progress` is called about ten times a second and once at the end.
+    /// Opens a model; `progress` is called about ten times a second and once at the end.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -227,7 +228,8 @@ impl LoadCanceller {
 }
 
 impl Model {
-    /// Opens a GGUF file (version 2 or 3; Llama family) with the default options and waits until it is loaded.
+    /// Opens a model, a GGUF file or a folder as Hugging Face's library saves it, with the default options, and waits
+    /// until it is loaded.
     pub fn open(path: impl AsRef<Path>) -> Result<Model> {
         ModelOptions::new().open(path)
     }

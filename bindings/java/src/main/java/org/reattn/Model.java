@@ -25,20 +25,20 @@ public final class Model extends Handle {
 
   // ---- Opening ------------------------------------------------------------------------------
 
-  /** Opens a GGUF file with the default options. */
+  /** Opens a model with the default options. */
   public static Model open(Path path) {
     return open(path, ModelOptions.builder().build());
   }
 
-  /** Opens a GGUF file. */
+  /** Opens a model. */
   public static Model open(Path path, ModelOptions options) {
     return open(path, options, progress -> {});
   }
 
   /**
-   * Opens a GGUF file (version 2 or 3; Llama family; weights F32, F16, BF16, Q8_0, Q4_0 or Q4_1) and
-   * waits until it is loaded. Interrupting the waiting thread ends the loading: this then throws
-   * with {@link ErrorCode#CANCELLED}, and the thread stays interrupted.
+   * Opens a model, a GGUF file or a folder as Hugging Face's library saves it, and waits until it is
+   * loaded. Interrupting the waiting thread ends the loading: this then throws with {@link
+   * ErrorCode#CANCELLED}, and the thread stays interrupted.
    *
    * @param onProgress is told every now and then, by this thread, how far it is
    */
@@ -46,13 +46,13 @@ public final class Model extends Handle {
     return start(path, options).loaded(onProgress);
   }
 
-  /** Opens a GGUF file in the background. */
+  /** Opens a model in the background. */
   public static CompletableFuture<Model> openAsync(Path path, ModelOptions options) {
     return openAsync(path, options, progress -> {});
   }
 
   /**
-   * Opens a GGUF file in the background. Cancelling the future ends the loading. Whoever gets the
+   * Opens a model in the background. Cancelling the future ends the loading. Whoever gets the
    * model closes it.
    *
    * @param onProgress is told every now and then, by a thread of the binding, how far it is

@@ -83,11 +83,11 @@ class LibrarySearchTest {
 
   @Test
   void aFolderByPropertyOrVariable() throws Exception {
-    Path both = copies("both", "libreattn_jni.so", "libreattn.so.0");
+    Path both = copies("both", "libreattn_jni.so", "libreattn.so.1");
     assertFound(run(CLASSES, List.of(), Map.of(), "-Dorg.reattn.library=" + both),
-        both.resolve("libreattn_jni.so"), both.resolve("libreattn.so.0"));
+        both.resolve("libreattn_jni.so"), both.resolve("libreattn.so.1"));
     assertFound(run(CLASSES, List.of(), Map.of("REATTN_LIBRARY", both.toString())),
-        both.resolve("libreattn_jni.so"), both.resolve("libreattn.so.0"));
+        both.resolve("libreattn_jni.so"), both.resolve("libreattn.so.1"));
     assertFound(run(CLASSES, List.of(), Map.of(),
         "-Dorg.reattn.library=" + both.resolve("libreattn_jni.so")), both);
     // The property goes before the variable.
@@ -98,18 +98,18 @@ class LibrarySearchTest {
   /** An engine of one's own, under the JNI library of the natives jar. */
   @Test
   void anEngine() throws Exception {
-    Path engine = copies("engine", "libreattn.so.0");
+    Path engine = copies("engine", "libreattn.so.1");
     Path bundled = NATIVES.getParent().getParent().getParent().getParent();
-    for (String named : List.of(engine.toString(), engine.resolve("libreattn.so.0").toString())) {
+    for (String named : List.of(engine.toString(), engine.resolve("libreattn.so.1").toString())) {
       Run run = run(CLASSES, List.of(bundled), Map.of("REATTN_LIBRARY", named));
-      assertFound(run, engine.resolve("libreattn.so.0"));
+      assertFound(run, engine.resolve("libreattn.so.1"));
       assertEquals(2, run.out.lines().filter(line -> line.startsWith("/")).count(), run.out);
     }
   }
 
   @Test
   void besideTheBinding() throws Exception {
-    Path home = copies("home", "libreattn_jni.so", "libreattn.so.0");
+    Path home = copies("home", "libreattn_jni.so", "libreattn.so.1");
     Path jar = jar(home.resolve("reattn.jar"));
     assertFound(run(jar, List.of(), Map.of()), home.resolve("libreattn_jni.so"));
   }
@@ -150,7 +150,7 @@ class LibrarySearchTest {
         "/nowhere/libreattn.so", "the environment variable REATTN_LIBRARY");
     Path empty = Files.createDirectories(folder.resolve("empty"));
     assertMissing(run(CLASSES, List.of(), Map.of(), "-Dorg.reattn.library=" + empty),
-        "the folder " + empty, "libreattn_jni.so", "libreattn.so.0");
+        "the folder " + empty, "libreattn_jni.so", "libreattn.so.1");
     Path text = Files.writeString(folder.resolve("libreattn.so"), "no library");
     assertMissing(run(CLASSES, List.of(), Map.of(), "-Dorg.reattn.library=" + text),
         text.toString(), "the system property org.reattn.library");
