@@ -10,9 +10,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{channel, RecvTimeoutError};
 use std::sync::Arc;
-use std::thread::Builder;
+use std::thread::{current, park_timeout, Builder};
 use std::time::{Duration, Instant};
 
 /// What a piece of work may take.
@@ -37,13 +36,13 @@ pub fn bounded<T: Send + 'static>(
 ) -> Result<Outcome<T>, Stopped> {
     let deadline = Instant::now() + bounds.time;
     let watch = Arc::new(Watch::new(bounds.memory_bytes));
-    let (sender, receiver) = channel();
     let watched = {
-        let watch = watch.clone();
+        let (watch, caller) = (watch.clone(), current());
         move || {
             let result = guard(|| watch.run(work));
-            // The receiver may have given up.
-            let _ = sender.send(result);
+            watch.done.store(true, Relaxed);
+            caller.unpark();
+            result
         }
     };
     let thread = match Builder::new().stack_size(bounds.stack_bytes).spawn(watched) {
@@ -51,16 +50,13 @@ pub fn bounded<T: Send + 'static>(
         Err(e) => return Ok(fail(Code::OomHost, format!("a thread for {what}: {e}"))),
     };
     loop {
-        match receiver.recv_timeout(Duration::from_millis(10)) {
-            Ok(result) => {
-                let _ = thread.join();
-                return Ok(result);
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                return Ok(fail(Code::Internal, format!("the thread of {what} died")));
-            }
-            Err(RecvTimeoutError::Timeout) => {}
+        if watch.done.load(Relaxed) || thread.is_finished() {
+            // Only by the join does the result come over, which ThreadSanitizer sees too.
+            return Ok(thread.join().unwrap_or_else(|_| {
+                fail(Code::Internal, format!("the thread of {what} died"))
+            }));
         }
+        park_timeout(Duration::from_millis(10));
         if watch.exceeded.load(Relaxed) {
             return Err(Stopped::Memory);
         }
@@ -78,13 +74,15 @@ struct Watch {
     stop: AtomicBool,
     /// The thread went beyond its budget and has stopped.
     exceeded: AtomicBool,
+    /// The work is done, or has failed.
+    done: AtomicBool,
     used: AtomicUsize,
 }
 
 impl Watch {
     fn new(budget: usize) -> Self {
-        let (stop, exceeded) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { budget, stop, exceeded, used: AtomicUsize::new(0) }
+        let no = || AtomicBool::new(false);
+        Self { budget, stop: no(), exceeded: no(), done: no(), used: AtomicUsize::new(0) }
     }
 
     /// Runs `f` on this thread under watch.
