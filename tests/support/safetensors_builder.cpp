@@ -51,7 +51,7 @@ SafetensorsBuilder& SafetensorsBuilder::without(std::string_view name) {
   return *this;
 }
 
-const std::vector<int64_t>& SafetensorsBuilder::shape(std::string_view name) const {
+std::vector<int64_t> SafetensorsBuilder::shape(std::string_view name) const {
   return std::find_if(tensors_.begin(), tensors_.end(),
                       [&](const Tensor& t) { return t.name == name; })
       ->shape;

@@ -26,7 +26,7 @@ class SafetensorsBuilder {
   SafetensorsBuilder& without(std::string_view name);
 
   std::vector<std::string> names() const;
-  const std::vector<int64_t>& shape(std::string_view name) const;
+  std::vector<int64_t> shape(std::string_view name) const;
   std::string header() const;
   std::vector<std::byte> bytes() const;
 
