@@ -22,6 +22,28 @@ float logprob_of(std::span<const float> logits, int32_t id) {
                             std::log(sum));
 }
 
+// What is enqueued until end() is one step to the device; forgotten where something throws before.
+class DeviceStep {
+ public:
+  DeviceStep(kernels::Device& device, kernels::Stream& stream) : device_(device), stream_(stream) {
+    device_.begin_step(stream_);
+  }
+  ~DeviceStep() {
+    if (!ended_) device_.forget_step();
+  }
+  DeviceStep(const DeviceStep&) = delete;
+  DeviceStep& operator=(const DeviceStep&) = delete;
+  void end() {
+    ended_ = true;
+    device_.end_step(stream_);
+  }
+
+ private:
+  kernels::Device& device_;
+  kernels::Stream& stream_;
+  bool ended_ = false;
+};
+
 }  // namespace
 
 const Request::Impl::Step* Request::Impl::next_step() {
@@ -174,18 +196,12 @@ void Request::Impl::run_ahead(kernels::Stream& stream) {
   a.begin = -1;
   try {
     reserve(stream, n_read(), 1);
-    kernels::Device& device = *session_.model_->device();
-    device.begin_step(stream);
-    try {
-      decoder_->begin_sampled(stream, n_read(), session_.cache_);
-      while (!decoder_->run_layer(stream)) {
-      }
-      a.logits = decoder_->logits(stream, decoder_->chunks().front());
-    } catch (...) {
-      device.forget_step();
-      throw;
+    DeviceStep whole(*session_.model_->device(), stream);
+    decoder_->begin_sampled(stream, n_read(), session_.cache_);
+    while (!decoder_->run_layer(stream)) {
     }
-    device.end_step(stream);
+    a.logits = decoder_->logits(stream, decoder_->chunks().front());
+    whole.end();
     a.last = 1 - a.last;
     decoder_->start_read_anchors(stream, a.anchors[a.last]);
     a.begin = n_read();
