@@ -28,7 +28,6 @@ static_assert(same(ErrorCode::kArg, REATTN_E_ARG) && same(ErrorCode::kHandle, RE
 
 struct ErrorObject {
   static constexpr Kind kKind = Kind::kError;
-  static constexpr const char* kName = "error";
   using Handle = reattn_error;
 
   reattn_status code;

@@ -52,7 +52,7 @@ Request::Impl::Impl(Session& session, const RequestOptions& options,
     processor_.emplace(*session.model_, p);
   kernels::Device& device = *session.model_->device();
   if (device.runs_ahead() && options.max_tokens > 0) {
-    ahead_.emplace();
+    ahead_ = std::make_unique<Ahead>();
     ahead_->sampled = device.make_transfer(sizeof(model::Decoder::Sampled));
   }
 }

@@ -122,7 +122,7 @@ class Request::Impl {
     const float* logits = nullptr;          // after it
     int unrecorded = -1;  // anchors of a committed step that have not been waited for
   };
-  std::optional<Ahead> ahead_;
+  std::unique_ptr<Ahead> ahead_;  // of a device that runs ahead
 
   std::optional<LogitsProcessor> processor_;  // where logits are changed
   TextOut out_;

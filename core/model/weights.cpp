@@ -23,6 +23,14 @@ bool finite_half(uint16_t bits) {
   return (bits & 0x7C00) != 0x7C00;
 }
 
+// Of a finite one.
+float half_to_float(uint16_t bits) {
+  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+  const float size = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
+                                   : std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
+  return (bits & 0x8000) != 0 ? -size : size;
+}
+
 // Where a block has the halves that are its scale (and minimum).
 struct Halves {
   size_t at;  // bytes
@@ -73,9 +81,9 @@ std::vector<float> to_f32(DType t, std::span<const std::byte> data) {
     if (t == DType::kF32) {
       std::memcpy(&out[i], &data[4 * i], 4);
     } else if (t == DType::kF16) {
-      _Float16 h;
-      std::memcpy(&h, &data[2 * i], 2);
-      out[i] = static_cast<float>(h);
+      uint16_t bits;
+      std::memcpy(&bits, &data[2 * i], 2);
+      out[i] = half_to_float(bits);
     } else {
       uint16_t bits;
       std::memcpy(&bits, &data[2 * i], 2);
