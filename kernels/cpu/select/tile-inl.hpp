@@ -59,7 +59,7 @@ HWY_INLINE void multiply_add(const float* HWY_RESTRICT a, size_t row_step, size_
 // Highway's own conversion, where the machine has no instruction for it, knows neither infinity nor NaN.
 template <class D>
 HWY_INLINE hn::Vec<D> promote_half(D d, const hwy::float16_t* from) {
-#if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SCALAR
+#if HWY_TARGET >= HWY_SSE4  // and older ones: SSE2 is clang's least
   const hn::RebindToUnsigned<D> du;
   const hn::Rebind<uint16_t, D> dh;
   const auto half = hn::PromoteTo(du, hn::LoadU(dh, reinterpret_cast<const uint16_t*>(from)));
