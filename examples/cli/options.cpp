@@ -53,7 +53,7 @@ void apply_preset(const std::string& name, int64_t n_window, bool to_snapshot,
 }  // namespace
 
 void ModelArgs::add_to(CLI::App& app) {
-  app.add_option("MODEL", path, "model file (GGUF)")->required();
+  app.add_option("MODEL", path, "model: a GGUF file, or a folder with safetensors")->required();
   app.add_option("--device", device, "where to compute: auto, cpu or cuda")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();

@@ -18,7 +18,7 @@ import (
 
 func run(ctx context.Context) error {
 	limits := DefaultLimits
-	model := flag.String("model", "", "model file (GGUF)")
+	model := flag.String("model", "", "model: a GGUF file, or a folder with safetensors")
 	folder := flag.String("folder", "", "folder of text files")
 	snapshot := flag.String("snapshot", "", "file to keep what was read in, for the next run")
 	address := flag.String("address", "127.0.0.1:8080", "where to listen")

@@ -187,7 +187,7 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", help="libreattn.so")
-    parser.add_argument("--model", help="model file (GGUF)")
+    parser.add_argument("--model", help="GGUF file or folder")
     parser.add_argument("--text",
                         help="text that documents are cut from; verse marks are taken out")
     parser.add_argument("--summarise", nargs="+", metavar="FILE",
