@@ -1,18 +1,18 @@
 // Times scoring and attention alone: kernel_bench [n_threads] [n_keys] [scope].
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
-#include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "kernels/cpu/ops.hpp"
+#include "tests/bench/best_seconds.hpp"
 
 namespace {
 
+using reattn::bench::best_seconds;
+using reattn::bench::Seconds;
 using reattn::kernels::AttendArgs;
 using reattn::kernels::DType;
 using reattn::kernels::kPageTokens;
@@ -31,23 +31,6 @@ std::vector<float> random_floats(int64_t n) {
   std::vector<float> out(static_cast<size_t>(n));
   for (float& x : out) x = normal(random);
   return out;
-}
-
-struct Seconds {
-  double wall = 1e30, cpu = 1e30;  // cpu: of all threads; what counts on a busy machine
-};
-
-Seconds best_seconds(int n_runs, const std::function<void()>& run) {
-  Seconds best;
-  for (int i = 0; i < n_runs; ++i) {
-    const std::clock_t cpu = std::clock();
-    const auto begin = std::chrono::steady_clock::now();
-    run();
-    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
-    best.wall = std::min(best.wall, wall.count());
-    best.cpu = std::min(best.cpu, static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
-  }
-  return best;
 }
 
 void print(const std::string& what, Seconds s, double flop) {

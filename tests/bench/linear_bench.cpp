@@ -1,38 +1,16 @@
 // Times products with weights of each type: linear_bench [n_threads] [n_out] [n_in] [type].
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <string>
 #include <vector>
 
 #include "kernels/cpu/ops.hpp"
+#include "tests/bench/best_seconds.hpp"
 #include "tests/kernels/random_matrix.hpp"
 
-namespace {
-
 namespace k = reattn::kernels;
-
-struct Seconds {
-  double wall = 1e30, cpu = 1e30;  // cpu: of all threads; what counts on a busy machine
-};
-
-template <class F>
-Seconds best_seconds(int n_runs, F&& run) {
-  Seconds best;
-  for (int i = 0; i < n_runs; ++i) {
-    const std::clock_t cpu = std::clock();
-    const auto begin = std::chrono::steady_clock::now();
-    run();
-    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
-    best.wall = std::min(best.wall, wall.count());
-    best.cpu = std::min(best.cpu, static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
-  }
-  return best;
-}
-
-}  // namespace
+using reattn::bench::best_seconds;
+using reattn::bench::Seconds;
 
 int main(int argc, char** argv) {
   const int n_threads = argc > 1 ? std::atoi(argv[1]) : 1;

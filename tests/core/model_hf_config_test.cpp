@@ -159,7 +159,8 @@ TEST(HfConfig, RefusesWhatTheDecoderDoesNotHave) {
               {{"layer_types", R"(["sliding_attention"])"}});
   unsupported({"'layer_types'", "'full_attention' in layer 0"},
               gemma({{"layer_types", R"(["full_attention"])"}}));
-  unsupported({"'sliding_window_pattern'", "one layer in 2"}, gemma({{"sliding_window_pattern", "2"}}));
+  unsupported({"'sliding_window_pattern'", "one layer in 2"},
+              gemma({{"sliding_window_pattern", "2"}}));
   unsupported(
       {"'rope_parameters.sliding_attention.rope_type'"},
       gemma({{"rope_parameters", R"({"sliding_attention":{"rope_type":"linear","factor":2}})"}}));
