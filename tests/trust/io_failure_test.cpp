@@ -102,6 +102,20 @@ class IoFailure : public ApiTest {
     RecordProperty("failures", std::to_string(n_points));
   }
 
+  // A file that shrinks while `open` reads it, from each read on once.
+  template <class F>
+  static void shrink_while(F&& open) {
+    for (int64_t at = 0;; ++at) {
+      reattn_error* err = nullptr;
+      arm({.calls = static_cast<uint32_t>(Call::kRead), .at = at, .ends_early = true});
+      const reattn_status status = open(&err);
+      const bool has_ended = disarm();
+      EXPECT_EQ(status, has_ended ? REATTN_E_FORMAT : REATTN_OK) << at;
+      reattn_error_free(err);
+      if (!has_ended) break;
+    }
+  }
+
   // Opens the model, each operation failing once, and then with a file that shrinks while it is read.
   static void fail_to_open(const std::string& path) {
     reattn_model_options options;
@@ -118,15 +132,7 @@ class IoFailure : public ApiTest {
     fail_each(
         open, path, [](const Result&, const std::string&) {}, 60);
 
-    for (int64_t at = 0;; ++at) {
-      reattn_error* err = nullptr;
-      arm({.calls = static_cast<uint32_t>(Call::kRead), .at = at, .ends_early = true});
-      const reattn_status status = open(&err);
-      const bool has_ended = disarm();
-      EXPECT_EQ(status, has_ended ? REATTN_E_FORMAT : REATTN_OK) << at;
-      reattn_error_free(err);
-      if (!has_ended) break;
-    }
+    shrink_while(open);
   }
 };
 
@@ -170,15 +176,7 @@ TEST_F(IoFailure, OpenASnapshot) {
   fail_each(
       open, path, [](const Result&, const std::string&) {}, 30);
 
-  for (int64_t at = 0;; ++at) {  // a file that shrinks while it is read
-    reattn_error* err = nullptr;
-    arm({.calls = static_cast<uint32_t>(Call::kRead), .at = at, .ends_early = true});
-    const reattn_status status = open(&err);
-    const bool has_ended = disarm();
-    EXPECT_EQ(status, has_ended ? REATTN_E_FORMAT : REATTN_OK) << at;
-    reattn_error_free(err);
-    if (!has_ended) break;
-  }
+  shrink_while(open);
 }
 
 TEST_F(IoFailure, OpenAModel) {
