@@ -1,7 +1,6 @@
 #include "core/model/weights.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -11,6 +10,7 @@
 
 #include "core/device/memory.hpp"
 #include "core/io/checksum.hpp"
+#include "reattn/kernels/half.hpp"
 
 namespace reattn::model {
 namespace {
@@ -21,14 +21,6 @@ constexpr size_t kReadBytes = 4 << 20;  // a cancel is seen after at most this m
 
 bool finite_half(uint16_t bits) {
   return (bits & 0x7C00) != 0x7C00;
-}
-
-// Of a finite one.
-float half_to_float(uint16_t bits) {
-  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
-  const float size = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
-                                   : std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
-  return (bits & 0x8000) != 0 ? -size : size;
 }
 
 // Where a block has the halves that are its scale (and minimum).
@@ -80,14 +72,10 @@ std::vector<float> to_f32(DType t, std::span<const std::byte> data) {
   for (size_t i = 0; i < out.size(); ++i) {
     if (t == DType::kF32) {
       std::memcpy(&out[i], &data[4 * i], 4);
-    } else if (t == DType::kF16) {
-      uint16_t bits;
-      std::memcpy(&bits, &data[2 * i], 2);
-      out[i] = half_to_float(bits);
     } else {
       uint16_t bits;
       std::memcpy(&bits, &data[2 * i], 2);
-      out[i] = std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+      out[i] = t == DType::kF16 ? kernels::half_to_float(bits) : kernels::bf16_to_float(bits);
     }
   }
   return out;

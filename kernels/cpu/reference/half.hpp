@@ -5,21 +5,13 @@
 #include <bit>
 #include <cstdint>
 
+#include "reattn/kernels/half.hpp"
 #include "reattn/kernels/kv_append.hpp"
 
 namespace reattn::kernels::reference {
 
-inline float half_to_float(uint16_t h) {
-  const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
-  const uint32_t exponent = (h >> 10) & 0x1fu;
-  const uint32_t mantissa = h & 0x3ffu;
-  if (exponent == 0) {  // zero and subnormals: mantissa · 2^-24
-    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-    return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
-  }
-  const uint32_t wide = exponent == 31 ? 0xffu : exponent + 112;
-  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
-}
+using kernels::bf16_to_float;
+using kernels::half_to_float;
 
 // Rounds to nearest, ties to even; NaN stays NaN, what is too large becomes infinite.
 inline uint16_t float_to_half(float f) {
@@ -38,10 +30,6 @@ inline uint16_t float_to_half(float f) {
     half = std::bit_cast<uint32_t>(sum) - 0x3f000000u;
   }
   return static_cast<uint16_t>(sign | half);
-}
-
-inline float bf16_to_float(uint16_t b) {
-  return std::bit_cast<float>(static_cast<uint32_t>(b) << 16);
 }
 
 // Rounds to nearest, ties to even; NaN stays NaN.
